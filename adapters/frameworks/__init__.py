@@ -1,0 +1,33 @@
+"""The frameworks, as a table of strings: nothing is imported until a model of the framework is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FRAMEWORKS", "Framework"]
+
+
+@dataclass(frozen=True)
+class Framework:
+    """Where to find the adapter of a framework.
+
+    Parameters
+    ----------
+    name : str
+        As users write it in ``wrap(model, framework=...)``.
+    roots : tuple of str
+        Modules of which at least one is imported whenever a model of this framework exists.
+    module : str
+        Module of the adapter, relative to this package.
+    adapter : str
+        Name of the class.
+    """
+
+    name: str
+    roots: tuple[str, ...]
+    module: str
+    adapter: str
+
+
+# Order matters: the first adapter that accepts a model gets it.
+FRAMEWORKS: tuple[Framework, ...] = (Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),)

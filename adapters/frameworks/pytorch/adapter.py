@@ -1,0 +1,168 @@
+"""The PyTorch adapter: what the extractor asks, answered with the modules of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...contract import Adapter, Forward, InputSpec, is_instance_of
+from ...errors import UnsupportedModelError
+from ...layers import LayerRequest, Layers
+from ...preprocessing import Preprocessing
+from .capture import Capture
+from .listing import N_PROBE, list_layers
+from .state import choose_device, exclusive, prepared
+
+__all__ = ["PyTorchAdapter"]
+
+
+class PyTorchAdapter(Adapter):
+    """Reads any ``torch.nn.Module`` through forward hooks.
+
+    Compiled (``torch.compile``) and data-parallel models are unwrapped; TorchScript is refused with a reason.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as found: mode, hooks, device, flags and random state.
+    device : str, optional
+        ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``; None takes CUDA or MPS when there is one.
+
+    Raises
+    ------
+    UnsupportedModelError
+        For TorchScript, or a model whose input is not an image.
+    DeviceError
+        If the device does not exist here.
+    """
+
+    framework: ClassVar[str] = "pytorch"
+
+    def __init__(self, model: Any, *, device: str | None = None) -> None:
+        super().__init__(_unwrapped(model), device=device)
+        self._device = choose_device(self.model, device)
+        self.asynchronous = self._device.type == "cuda"
+        self._listed: dict[tuple[int, ...], Layers] = {}
+
+    @classmethod
+    def accepts(cls, model: object) -> bool:
+        """Tell whether this is a ``torch.nn.Module``."""
+        return is_instance_of(model, "torch.nn", "Module")
+
+    @property
+    def input(self) -> InputSpec:
+        """Size from timm's or Hugging Face's configuration or torchvision's ``image_size``; channels from a conv."""
+        convolution = next((module for module in self.model.modules() if isinstance(module, nn.Conv2d)), None)
+        n_channels = convolution.in_channels if convolution is not None else 3
+        return InputSpec(size=_size_of(self.model), n_channels=n_channels, channel_axis=1)
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Return timm's evaluation transform, which travels with the model; others keep theirs elsewhere."""
+        return _from_timm(getattr(self.model, "pretrained_cfg", None))
+
+    def layers(self, image_shape: tuple[int, ...]) -> Layers:
+        """List the layers from one recorded pass over two grey gradients."""
+        if image_shape not in self._listed:
+            n_values = int(np.prod(image_shape))
+            gradient = torch.linspace(-1.0, 1.0, n_values).reshape(image_shape)
+            batch = torch.stack([gradient, gradient.flip(-1)][:N_PROBE])
+            with exclusive(self.model), prepared(self.model, self._device):
+                batch = batch.to(self._device, self._input_dtype())
+                self._listed[image_shape] = list_layers(self.model, self._run, batch)
+        return self._listed[image_shape]
+
+    @contextmanager
+    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+        """Register the hooks once and give the forward pass; see `adapters.contract.Adapter.open`."""
+        layers = self.layers(image_shape)
+        with exclusive(self.model), prepared(self.model, self._device):
+            capture = Capture(
+                self.model, requests, layers, forward=self._run, device=self._device, dtype=self._input_dtype()
+            )
+            with capture:
+                yield capture
+
+    def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Wait for the copies of one batch, and give them as arrays; valid until the next but one forward pass."""
+        event = getattr(activations, "event", None)
+        if event is not None:
+            event.synchronize()
+        return {
+            key: value.cpu().numpy() if isinstance(value, torch.Tensor) else value for key, value in activations.items()
+        }
+
+    def weights(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield parameters and buffers, also non-persistent ones, as contiguous arrays of their raw bytes."""
+        for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
+            yield name, tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Recognise CUDA's and MPS's out-of-memory errors."""
+        return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
+
+    def _input_dtype(self) -> torch.dtype:
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
+
+    def _run(self, images: torch.Tensor) -> Any:
+        name = getattr(self.model, "main_input_name", None)  # Hugging Face says which argument takes the image
+        return self.model(**{name: images}) if isinstance(name, str) else self.model(images)
+
+
+def _unwrapped(model: Any) -> nn.Module:
+    while True:
+        if isinstance(model, torch.jit.ScriptModule):
+            raise UnsupportedModelError(
+                f"{type(model).__name__} is a TorchScript model: its layers run inside the TorchScript interpreter, "
+                f"where hooks do not fire. Pass the torch.nn.Module that it was scripted or traced from."
+            )
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        elif type(model).__name__ == "OptimizedModule" and hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            break
+    name = getattr(model, "main_input_name", "pixel_values")
+    if isinstance(name, str) and name not in ("pixel_values", "pixels", "images"):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} takes {name!r} first, not images. Pass its vision part, for example "
+            f"model.vision_model."
+        )
+    return model
+
+
+def _size_of(model: nn.Module) -> tuple[int, int] | None:
+    config = getattr(model, "config", None)
+    pretrained = getattr(model, "pretrained_cfg", None)
+    for found in (
+        pretrained.get("input_size", ())[1:] if isinstance(pretrained, Mapping) else None,
+        getattr(config, "image_size", None),
+        getattr(model, "image_size", None),
+    ):
+        if isinstance(found, int):
+            return found, found
+        if isinstance(found, (tuple, list)) and len(found) == 2 and all(isinstance(side, int) for side in found):
+            return found[0], found[1]
+    return None
+
+
+def _from_timm(configuration: Any) -> Preprocessing | None:
+    if not isinstance(configuration, Mapping) or "crop_pct" not in configuration:
+        return None
+    n_channels, height, width = configuration["input_size"]
+    if n_channels != 3 or configuration.get("crop_mode", "center") not in ("center", "squash"):
+        return None
+    percent, is_squashed = configuration["crop_pct"], configuration.get("crop_mode") == "squash"
+    rows, columns = int(height / percent), int(width / percent)
+    return Preprocessing(
+        size=(height, width),
+        resize=rows if height == width and not is_squashed else (rows, columns),
+        interpolation=configuration.get("interpolation", "bilinear"),
+        mean=tuple(configuration["mean"]),
+        std=tuple(configuration["std"]),
+    )

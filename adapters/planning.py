@@ -1,0 +1,227 @@
+"""Say what a run will cost before it starts, and where the time went after it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import BudgetError
+
+__all__ = ["LayerCost", "Plan", "RunReport", "available_memory", "format_bytes"]
+
+_LABEL_BYTES = 130  # measured per neuroid: the text of neuroid_id, its pointer, and the codes of seven levels
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CGROUP_USAGE = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+
+
+def format_bytes(n_bytes: float) -> str:
+    """Write a number of bytes for people.
+
+    Examples
+    --------
+    >>> format_bytes(3_400_000_000)
+    '3.4 GB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(n_bytes) < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that this process can still take; None where the system does not say.
+
+    On Linux the smaller of ``MemAvailable`` and what the container's memory limit leaves.
+    """
+    candidates = []
+    memory_info = Path("/proc/meminfo")
+    if memory_info.exists():
+        for line in memory_info.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                candidates.append(int(line.split()[1]) * 1024)
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        candidates.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit_path, usage_path in zip(_CGROUP_LIMITS, _CGROUP_USAGE, strict=True):
+        limit, usage = _number_in(limit_path), _number_in(usage_path)
+        if limit is not None and usage is not None and limit < 2**60:
+            candidates.append(max(limit - usage, 0))
+    return min(candidates) if candidates else None
+
+
+def _number_in(path: str) -> int | None:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one layer adds.
+
+    Parameters
+    ----------
+    layer : str
+        As requested.
+    shape : tuple of int
+        Per image.
+    n_neuroids : int
+        Values per image.
+    n_bytes : int
+        Of all presentations, as float32.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    n_neuroids: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do and cost.
+
+    Parameters
+    ----------
+    model : str
+        Identifier.
+    layers : tuple of LayerCost
+        In requested order, globs expanded.
+    n_presentations, n_images : int
+        Rows of the result; images that really run, duplicates once and each trial once.
+    batch_size : int
+        Images per forward pass.
+    image_bytes : int
+        Of one preprocessed image.
+    available_bytes : int, optional
+        Memory that is free now.
+    """
+
+    model: str
+    layers: tuple[LayerCost, ...]
+    n_presentations: int
+    n_images: int
+    batch_size: int
+    image_bytes: int
+    available_bytes: int | None = field(default=None, compare=False)
+
+    @property
+    def n_neuroids(self) -> int:
+        """Columns of the result."""
+        return sum(layer.n_neuroids for layer in self.layers)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the result's values."""
+        return sum(layer.n_bytes for layer in self.layers)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes at the highest point beside the model: values, labels, batches decoded ahead, one layer's output."""
+        n_batch = min(self.batch_size, self.n_images)
+        batches = 4 * n_batch * self.image_bytes
+        largest = max(layer.n_neuroids for layer in self.layers) * 4 * n_batch
+        return self.total_bytes + self.n_neuroids * _LABEL_BYTES + batches + largest
+
+    @property
+    def n_passes(self) -> int:
+        """How often each image goes through the model."""
+        return 1
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes written to disk: none, the result is kept in memory."""
+        return 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is below the free memory; True where the system does not say how much is free."""
+        return self.available_bytes is None or self.peak_bytes <= self.available_bytes
+
+    def require_fit(self) -> None:
+        """Refuse a run that cannot fit.
+
+        Raises
+        ------
+        BudgetError
+            With the largest layers, and how many stimuli would fit.
+        """
+        if self.fits or self.available_bytes is None:
+            return
+        largest = sorted(self.layers, key=lambda layer: -layer.n_bytes)[:3]
+        fixed = self.peak_bytes - self.total_bytes
+        n_fit = max(int((self.available_bytes - fixed) / (4 * self.n_neuroids)), 0)
+        raise BudgetError(
+            f"{len(self.layers)} layers x {self.n_presentations:,} presentations of {self.model} need "
+            f"{format_bytes(self.peak_bytes)}, and {format_bytes(self.available_bytes)} are free. Largest: "
+            + ", ".join(f"{layer.layer} {format_bytes(layer.n_bytes)}" for layer in largest)
+            + f". About {n_fit:,} stimuli at a time would fit; or request fewer layers, or reduce each batch with "
+            f"extractor.register_batch_activations_hook."
+        )
+
+    def __str__(self) -> str:
+        width = max(len(layer.layer) for layer in self.layers)
+        lines = [
+            f"{self.model}: {len(self.layers)} layers x {self.n_presentations:,} presentations "
+            f"({self.n_images:,} images to run, batches of {min(self.batch_size, self.n_images)}, one pass)"
+        ]
+        for layer in self.layers:
+            shape = " x ".join(map(str, layer.shape)) or "1"
+            lines.append(
+                f"  {layer.layer:<{width}}  {shape:<16} {layer.n_neuroids:>12,} values  "
+                f"{format_bytes(layer.n_bytes):>9}"
+            )
+        free = "unknown" if self.available_bytes is None else format_bytes(self.available_bytes)
+        lines.append(
+            f"  result {format_bytes(self.total_bytes)}, peak {format_bytes(self.peak_bytes)}, free {free}, "
+            f"disk {format_bytes(self.disk_bytes)}: {'fits' if self.fits else 'DOES NOT FIT'}"
+        )
+        return "\n".join(lines)
+
+
+@dataclass
+class RunReport:
+    """Where the time of one run went.
+
+    Parameters
+    ----------
+    model : str
+        Identifier.
+    n_presentations, n_images, n_layers : int
+        Rows of the result, images that ran, layers read.
+    batch_size : int
+        In force at the end: halved when the device ran out of memory.
+    seconds : dict of str to float
+        Per stage: ``decode`` is the time spent waiting for images that were not ready yet.
+    skipped : tuple of (str, str)
+        Stimuli left out with ``on_error='skip'``, each with the reason.
+    """
+
+    model: str
+    n_presentations: int = 0
+    n_images: int = 0
+    n_layers: int = 0
+    batch_size: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def total_seconds(self) -> float:
+        """Sum over the stages."""
+        return sum(self.seconds.values())
+
+    @property
+    def images_per_second(self) -> float:
+        """Images that ran, by the whole time."""
+        return self.n_images / self.total_seconds if self.total_seconds else 0.0
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
+        lines = [
+            f"{self.model}: {self.n_images:,} images x {self.n_layers} layers in {self.total_seconds:.2f} s "
+            f"({self.images_per_second:.1f} images/s, batches of {self.batch_size}): {stages}"
+        ]
+        lines += [f"  skipped {name}: {reason}" for name, reason in self.skipped]
+        return "\n".join(lines)

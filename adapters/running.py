@@ -1,0 +1,156 @@
+"""The run itself: decoded batches through the model into memory, each stage ahead of the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .collecting import Collected
+from .contract import Adapter, Forward
+from .decoding import Batch
+from .errors import AdapterError, BudgetError, ModelForwardError
+from .layers import LayerRequest
+from .microsaccades import shift_image
+
+__all__ = ["Run", "Stopwatch"]
+
+BatchHook = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+class Stopwatch:
+    """Adds up seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time of a block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def waiting(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Pass batches on and count the time that they make the run wait, as stage ``decode``."""
+        iterator = iter(batches)
+        while True:
+            with self.stage("decode"):
+                batch = next(iterator, None)
+            if batch is None:
+                return
+            yield batch
+
+
+@dataclass
+class Run:
+    """One pass of images through a model.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        Knows the framework.
+    requests : sequence of LayerRequest
+        What to read.
+    collected : Collected
+        Where the values go.
+    rows : array of shape (n_items, n_trials), int
+        Row of the result for each decoded item and trial.
+    shifts : array of shape (n_trials, 2), optional
+        (x, y) in pixels per trial; None shows every image once, unmoved.
+    channel_axis : {1, -1}
+        Layout of the batches.
+    batch_limit : int
+        Images per forward pass; halved when the device runs out of memory.
+    hooks : sequence of callable
+        Applied to each batch's values before they are stored.
+    """
+
+    adapter: Adapter
+    requests: Sequence[LayerRequest]
+    collected: Collected
+    rows: np.ndarray
+    batch_limit: int
+    channel_axis: int = 1
+    shifts: np.ndarray | None = None
+    hooks: Sequence[BatchHook] = ()
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def execute(self, batches: Iterable[Batch], image_shape: tuple[int, ...], on_batch: Callable[[int], Any]) -> None:
+        """Run every batch; ``on_batch`` hears how many images are done.
+
+        Raises
+        ------
+        ModelForwardError
+            If the model raises; the model is restored.
+        BudgetError
+            If the device cannot hold even one image.
+        """
+        pending: list[tuple[np.ndarray, Mapping[str, Any], Mapping[str, np.ndarray] | None]] = []
+        with self.adapter.open(self.requests, image_shape) as forward:
+            for number, batch in enumerate(self.stopwatch.waiting(batches)):
+                for rows, images in self._presented(batch):
+                    for part_rows, values, offered in self._forward(forward, rows, images, number):
+                        pending.append((part_rows, values, offered))
+                        if len(pending) > int(self.adapter.asynchronous):
+                            self._store(*pending.pop(0))
+                on_batch(len(batch.positions))
+            for item in pending:
+                self._store(*item)
+
+    def _presented(self, batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the batch once per trial, shifted."""
+        rows = self.rows[batch.positions]
+        if self.shifts is None:
+            yield rows[:, 0], batch.images
+            return
+        axis = 0 if self.channel_axis == 1 else -1
+        for trial, shift in enumerate(self.shifts):
+            yield rows[:, trial], np.stack([shift_image(image, shift, axis) for image in batch.images])
+
+    def _forward(
+        self, forward: Forward, rows: np.ndarray, images: np.ndarray, number: int
+    ) -> Iterator[tuple[np.ndarray, Mapping[str, Any], Mapping[str, np.ndarray] | None]]:
+        """Run images in parts as large as the device takes; yields rows, values and the memory offered for them."""
+        start = 0
+        while start < len(rows):
+            part = slice(start, start + self.batch_limit)
+            offered = None if self.hooks else self.collected.offer(rows[part])
+            try:
+                with self.stopwatch.stage("forward"):
+                    values = forward(images[part], offered)
+            except AdapterError:
+                raise
+            except Exception as error:
+                if not self.adapter.is_out_of_memory(error):
+                    raise ModelForwardError(
+                        f"{self.adapter.identifier} raised {type(error).__name__} in batch {number} (images of shape "
+                        f"{images.shape[1:]}): {error}. The model is restored; nothing of this run was returned."
+                    ) from error
+                self._halve(error)
+                continue
+            yield rows[part], values, offered
+            start = part.stop
+
+    def _halve(self, error: Exception) -> None:
+        if self.batch_limit == 1:
+            raise BudgetError(
+                f"{self.adapter.identifier} runs out of device memory on a single image: {error}. Use "
+                f"device='cpu', or smaller images."
+            ) from error
+        self.batch_limit = max(1, self.batch_limit // 2)
+
+    def _store(self, rows: np.ndarray, values: Mapping[str, Any], offered: Mapping[str, np.ndarray] | None) -> None:
+        with self.stopwatch.stage("copy"):
+            host = self.adapter.to_host(values)
+            if self.hooks:
+                host = {layer: np.array(value) for layer, value in host.items()}  # a hook may keep what it gets
+            for hook in self.hooks:
+                host = hook(host)
+            self.collected.write(rows, host, offered)
