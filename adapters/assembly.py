@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from .errors import StimulusError
+from .neuroid_ids import NeuroidIds
 
 __all__ = ["LayerValues", "assemble", "neuroid_index", "presentation_index"]
 
@@ -72,7 +73,7 @@ def neuroid_index(layers: Sequence[LayerValues], model: str) -> pd.MultiIndex:
     """
     sizes = [layer.n_neuroids for layer in layers]
     n_neuroids = sum(sizes)
-    levels: dict[str, np.ndarray] = {
+    levels: dict[str, Any] = {
         "model": np.array([model], dtype=object),
         "layer": np.array([layer.layer for layer in layers], dtype=object),
         "neuroid_num": np.arange(max(sizes)),
@@ -87,7 +88,8 @@ def neuroid_index(layers: Sequence[LayerValues], model: str) -> pd.MultiIndex:
         # a level with gaps must be floating: xarray would cast the missing value to an integer that means something
         has_gaps = any(not _has_axis(layer, name) for layer in layers)
         levels[name] = np.arange(length, dtype=np.float64 if has_gaps else np.int64)
-    levels["neuroid_id"] = _neuroid_ids(layers, model)
+    prefixes = np.array([f"{model}.{layer.layer}." for layer in layers], dtype=object)
+    levels["neuroid_id"] = NeuroidIds(prefixes, codes["layer"], codes["neuroid_num"])
     codes["neuroid_id"] = np.arange(n_neuroids, dtype=_code_type(n_neuroids))
     return pd.MultiIndex(
         levels=[pd.Index(values, dtype=values.dtype) for values in levels.values()],
@@ -132,12 +134,6 @@ def _codes_of(layer: LayerValues, name: str, dtype: type[np.signedinteger[Any]])
     shape, axis = layer.shape or (1,), _axes(layer).index(name)
     along = np.arange(shape[axis], dtype=dtype).reshape([-1 if at == axis else 1 for at in range(len(shape))])
     return np.broadcast_to(along, shape).ravel()
-
-
-def _neuroid_ids(layers: Sequence[LayerValues], model: str) -> np.ndarray:
-    n_numbers = max(layer.n_neuroids for layer in layers)
-    numbers = np.array(list(map(str, range(n_numbers))), dtype=object)  # written once, used by every layer
-    return np.concatenate([f"{model}.{layer.layer}." + numbers[: layer.n_neuroids] for layer in layers])
 
 
 def presentation_index(labels: pd.DataFrame, extra: Mapping[str, np.ndarray]) -> pd.MultiIndex:

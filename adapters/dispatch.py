@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
@@ -53,7 +54,7 @@ def wrap(
     Raises
     ------
     UnsupportedModelError
-        If no adapter accepts the model.
+        If no adapter accepts the model, or options are given for an extractor.
 
     Examples
     --------
@@ -62,6 +63,11 @@ def wrap(
     'Linear'
     """
     if isinstance(model, ActivationsExtractor):
+        if identifier is not None or preprocessing is not None or device is not None or framework is not None:
+            raise UnsupportedModelError(
+                f"{model!r} is wrapped already, and options of a second wrap would be lost. Pass them to the first, or "
+                f"wrap extractor.adapter again."
+            )
         return model
     adapter = model if isinstance(model, Adapter) else find_adapter(model, framework=framework)(model, device=device)
     return ActivationsExtractor(adapter, identifier=identifier, preprocessing=preprocessing, batch_size=batch_size)
@@ -117,8 +123,6 @@ def _third_party() -> Iterator[type[Adapter]]:
         try:
             yield point.load()
         except Exception as error:
-            import warnings
-
             warnings.warn(
                 f"Adapter {point.name!r} of entry point {point.value!r} does not import ({error}); it is left out.",
                 AdapterWarning,

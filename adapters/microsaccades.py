@@ -46,7 +46,8 @@ def spiral(n_trials: int, n_rows: int, visual_degrees: float | None) -> tuple[np
     max_radius = EXTENT_DEGREES / visual_degrees * n_rows
     trials = np.arange(n_trials)
     radius = np.sqrt(trials / n_trials) * max_radius
-    angle = np.sqrt(trials / n_trials) * 2 * np.pi
+    # the order of operations is Brain-Score's, so that the coordinates agree to the last bit
+    angle = max_radius / np.sqrt(n_trials) * np.sqrt(trials) * 2 * np.pi / max_radius
     pixels = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return pixels, pixels / (n_rows / visual_degrees)
 
@@ -73,11 +74,12 @@ def shift_image(image: np.ndarray, shift: np.ndarray, channel_axis: int) -> np.n
 
 
 def _shift_axis(image: np.ndarray, shift: float, axis: int) -> np.ndarray:
-    steps = int(np.round(shift * _SUBPIXEL))
-    if steps == 0:
+    # OpenCV's rounding: source positions in 1/1024, then to the nearest 1/32
+    offset = (int(np.round(-shift * 1024)) + 512 // _SUBPIXEL) * _SUBPIXEL // 1024
+    if offset == 0:
         return image
     length = image.shape[axis]
-    source = np.arange(length) * _SUBPIXEL - steps
+    source = np.arange(length) * _SUBPIXEL + offset
     low = source // _SUBPIXEL
     weight = ((source % _SUBPIXEL) / _SUBPIXEL).astype(np.float32)
     shape = [1] * image.ndim
