@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import StimulusError
 from .neuroid_ids import NeuroidIds
 
-__all__ = ["LayerValues", "assemble", "neuroid_index", "presentation_index"]
+__all__ = ["NEUROID_LEVELS", "LayerValues", "assemble", "neuroid_index", "presentation_index"]
 
 # Brain-Score's names for the axes of one layer's output, by their number
 _AXES: dict[int, tuple[str, ...]] = {
@@ -145,18 +144,7 @@ def presentation_index(labels: pd.DataFrame, extra: Mapping[str, np.ndarray]) ->
         One row per presentation.
     extra : mapping of str to array of shape (n_presentations,)
         Coordinates that the run itself adds.
-
-    Raises
-    ------
-    StimulusError
-        If a column has the name of a neuroid coordinate.
     """
-    clash = sorted(NEUROID_LEVELS & set(labels.columns))
-    if clash:
-        raise StimulusError(
-            f"The stimuli have a column {clash[0]!r}, which is the name of a coordinate of the model's neuroids. "
-            f"Rename the column, for example to 'stimulus_{clash[0]}'."
-        )
     columns = {str(name): _plain(labels[name]) for name in labels.columns}
     columns.update({name: np.asarray(values) for name, values in extra.items()})
     return pd.MultiIndex.from_arrays(list(columns.values()), names=list(columns))

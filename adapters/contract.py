@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from .callables import Preprocess
 from .layers import LayerRequest, Layers
-from .preprocessing import Preprocessing
 
 __all__ = ["Adapter", "Forward", "InputSpec", "is_instance_of"]
 
@@ -101,7 +101,7 @@ class Adapter(ABC):
     def input(self) -> InputSpec:
         """Expected input, as far as the model object says."""
 
-    def preprocessing(self) -> Preprocessing | None:
+    def preprocessing(self) -> Preprocess | None:
         """Return the preprocessing that travels with the weights, or None when the model object has none."""
         return None
 

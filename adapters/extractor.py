@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,6 @@ from .collecting import Collected
 from .contract import Adapter
 from .decoding import Decoder, OnError
 from .guessing import guess_preprocessing, image_shape_of
-from .hooks import HookHandle
 from .layers import LOGITS, Layers, resolve
 from .microsaccades import spiral
 from .planning import LayerCost, Plan, RunReport, available_memory
@@ -24,11 +24,12 @@ from .progress import progress_bar
 from .running import Run, Stopwatch
 from .shapes import request_shapes
 from .stimuli import as_stimuli
+from .surface import BrainScoreSurface
 
 __all__ = ["ActivationsExtractor"]
 
 
-class ActivationsExtractor:
+class ActivationsExtractor(BrainScoreSurface):
     """Reads labelled activations of any layers of one model for any stimuli.
 
     Made by `adapters.wrap`. No call leaves anything behind that another call could see, but for the batch size, which
@@ -64,16 +65,11 @@ class ActivationsExtractor:
         preprocessing: Any = None,
         batch_size: int = 64,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} is no number of images. Use 1 or more; 64 is the default.")
+        super().__init__()
         self.adapter = adapter
         self.identifier = identifier or adapter.identifier
         self.batch_size = batch_size
-        self.visual_degrees: float | None = None
         self._preprocessing: Preprocess | None = None if preprocessing is None else as_preprocessing(preprocessing)
-        self._image_size: int | None = None
-        self._batch_activations_hooks: dict[int, Callable[..., Any]] = {}
-        self._stimulus_set_hooks: dict[int, Callable[..., Any]] = {}
         self._last_report: RunReport | None = None
 
     def __call__(
@@ -129,6 +125,8 @@ class ActivationsExtractor:
         BudgetError
             If the result does not fit into memory.
         """
+        _require_choice("calls", calls, ("last", "all"))
+        _require_choice("on_error", on_error, ("raise", "skip"))
         presented = self._present(stimuli, number_of_trials if require_variance else 1)
         watch, preprocess = Stopwatch(), self.preprocessing
         with watch.stage("prepare"):
@@ -199,6 +197,19 @@ class ActivationsExtractor:
         return [request.requested for request in resolve(layers, self.layers)]
 
     @property
+    def batch_size(self) -> int:
+        """Images per forward pass."""
+        return self._images_per_pass
+
+    @batch_size.setter
+    def batch_size(self, batch_size: int) -> None:
+        if not isinstance(batch_size, Integral) or int(batch_size) < 1:
+            raise ValueError(
+                f"batch_size={batch_size!r} is no number of images. Use a whole number, 1 or more; 64 is the default."
+            )
+        self._images_per_pass: int = int(batch_size)
+
+    @property
     def preprocessing(self) -> Preprocess:
         """What happens to an image before the model sees it; guessed with a warning when nobody said."""
         if self._preprocessing is None:
@@ -258,93 +269,13 @@ class ActivationsExtractor:
         n_rows = image_shape[1] if self.adapter.input.channel_axis == 1 else image_shape[0]
         return spiral(n_trials, n_rows, self.visual_degrees)
 
-    # The rest is what Brain-Score's code touches on an activations model, under the names it uses.
-
-    @property
-    def _extractor(self) -> ActivationsExtractor:
-        return self
-
-    @property
-    def _batch_size(self) -> int:
-        return self.batch_size
-
-    @property
-    def _model(self) -> Any:
-        return self.adapter.model
-
-    @property
-    def image_size(self) -> int:
-        """Height of the model's input in pixels; setting it is accepted from Brain-Score plugins and only informs."""
-        shape = image_shape_of(self.preprocessing, self.adapter, ())
-        return self._image_size or shape[1 if self.adapter.input.channel_axis == 1 else 0]
-
-    @image_size.setter
-    def image_size(self, size: int) -> None:
-        self._image_size = size
-
-    def set_visual_degrees(self, visual_degrees: float) -> None:
-        """Say how many degrees of the retina a stimulus covers; microsaccades need it."""
-        self.visual_degrees = visual_degrees
-
-    def from_paths(
-        self,
-        stimuli_paths: Sequence[str],
-        layers: str | Sequence[str] | None,
-        stimuli_identifier: str | bool | None = None,
-        require_variance: bool | None = False,
-        number_of_trials: int = 1,
-    ) -> Any:
-        """Call the extractor on a list of image paths."""
-        return self(stimuli_paths, layers, stimuli_identifier, number_of_trials, bool(require_variance))
-
-    def from_stimulus_set(
-        self,
-        stimulus_set: Any,
-        layers: str | Sequence[str] | None,
-        stimuli_identifier: str | bool | None = None,
-        require_variance: bool = False,
-        number_of_trials: int = 1,
-    ) -> Any:
-        """Call the extractor on a ``StimulusSet``, whose columns become presentation coordinates."""
-        return self(stimulus_set, layers, stimuli_identifier, number_of_trials, require_variance)
-
-    def _from_paths(self, layers: Sequence[str], stimuli_paths: Sequence[str], require_variance: bool = False) -> Any:
-        return self.from_paths(stimuli_paths, layers, require_variance=require_variance)
-
-    def preprocess(self, stimuli: Sequence[Any]) -> np.ndarray:
-        """Preprocess a list of stimuli as a call would.
-
-        Returns
-        -------
-        array of shape (n_images, ...), float32
-            In the layout of the model.
-        """
-        items = as_stimuli(list(stimuli)).items
-        decoder = Decoder(items, self.preprocessing, len(items), channel_axis=self.adapter.input.channel_axis)
-        return next(iter(decoder)).images
-
-    def register_batch_activations_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Apply ``hook`` to every batch before it is stored.
-
-        Parameters
-        ----------
-        hook : callable
-            Takes a dict of requested layer -> array of shape (n_images, ...) of one batch, and returns one with the
-            same keys; the arrays may be reshaped, as by a PCA.
-
-        Returns
-        -------
-        HookHandle
-            With ``remove``, ``disable`` and ``enable``.
-        """
-        return HookHandle(self._batch_activations_hooks, hook)
-
-    def register_stimulus_set_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Apply ``hook`` to every StimulusSet or DataFrame of stimuli before it is run; it returns a new one."""
-        return HookHandle(self._stimulus_set_hooks, hook)
-
     def __repr__(self) -> str:
         return (
             f"ActivationsExtractor({self.identifier!r}, {self.adapter.framework}, "
             f"preprocessing={self._preprocessing or 'found at first use'}, batch_size={self.batch_size})"
         )
+
+
+def _require_choice(option: str, given: object, choices: tuple[str, ...]) -> None:
+    if given not in choices:
+        raise ValueError(f"{option}={given!r} is unknown. Use one of: {', '.join(map(repr, choices))}.")

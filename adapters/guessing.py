@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -30,10 +31,18 @@ def guess_preprocessing(adapter: Adapter) -> Preprocessing:
         f"pixels. To be sure pass wrap(model, preprocessing=...), for example weights.transforms() or "
         f"adapters.imagenet({height}).",
         AdapterWarning,
-        stacklevel=4,
+        stacklevel=_frames_of_ours(),
     )
     guess = imagenet(height).to_dict()
     return Preprocessing.from_dict({**guess, "size": (height, width)})
+
+
+def _frames_of_ours() -> int:
+    """Return the stack level at which a warning of the caller points at the code that called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(__package__):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def image_shape_of(preprocess: Preprocess, adapter: Adapter, items: Sequence[Any]) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ that a camera wrote into EXIF is applied, because that is how people saw the pic
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +40,9 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
         If the file is missing, empty, truncated, not an image, or larger than Pillow's decompression-bomb limit.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit itself still raises
-            with Image.open(path) as opened:
-                opened.load()
-                return to_rgb(ImageOps.exif_transpose(opened))
+        with Image.open(path) as opened:
+            opened.load()
+            return to_rgb(ImageOps.exif_transpose(opened))
     except StimulusError as error:
         raise StimulusError(f"{path}: {error}") from error
     except Image.DecompressionBombError as error:
@@ -89,6 +86,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise StimulusError(
             "images of mode 'F' (floating point) have no defined range. Save it with 8 or 16 bits per channel."
         )
+    if image.mode in ("P", "PA") and "transparency" in image.info:
+        image = image.convert("RGBA")  # the same colours, without Pillow's warning about what is dropped next
     return image.convert("RGB")
 
 
@@ -115,7 +114,7 @@ def array_to_image(array: Any) -> Image.Image:
     values = np.asarray(array)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] not in (3, 4)):
+    if values.size == 0 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] not in (3, 4)):
         raise StimulusError(
             f"An image array has shape {values.shape}; expected (height, width), (height, width, 3) or "
             f"(height, width, 4). If it is preprocessed already, wrap the model with "

@@ -158,5 +158,11 @@ class NeuroidIds(ExtensionArray):
             np.concatenate([ids._numbers for ids in to_concat]),
         )
 
+    def __getattr__(self, name: str) -> Any:
+        """Give what the accessor ``.str`` of pandas looks for: the methods of the same texts, written out."""
+        if not name.startswith("_str_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(pd.Series(np.asarray(self), dtype=object).array, name)
+
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError("Neuroid identifiers cannot be changed in place. Convert them first: np.asarray(ids).")

@@ -73,7 +73,7 @@ def _descend(value: Any, step: str, layer: str, walked: Sequence[str]) -> Any:
             raise KeyError(step)
         return getattr(value, step)
     except (KeyError, IndexError, AttributeError) as error:
-        known = [where[0] for where, _ in _leaves(value, (), depth=_MAX_DEPTH - 1)]
+        known = [where[0] for where, _ in _leaves(value, (), depth=_MAX_DEPTH - 1) if where]
         hint = did_you_mean(step, known) or (f"It has: {listing(list(dict.fromkeys(known)))}." if known else "")
         raise ActivationShapeError(
             f"The output of layer {layer!r} has no part '{layer}:{'.'.join(walked)}'; it is {describe(value)}. {hint}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -65,8 +66,9 @@ class Preprocessing:
     def __post_init__(self) -> None:
         """Bring lists to tuples and refuse what cannot work."""
         object.__setattr__(self, "size", _pair(self.size, "size"))
-        if self.resize is not None and not isinstance(self.resize, int):
-            object.__setattr__(self, "resize", _pair(self.resize, "resize"))
+        if self.resize is not None:
+            rows, columns = _pair(self.resize, "resize")
+            object.__setattr__(self, "resize", rows if isinstance(self.resize, Integral) else (rows, columns))
         if self.channel_order not in _CHANNELS:
             raise PreprocessingError(
                 f"channel_order={self.channel_order!r} is unknown. Use one of {', '.join(_CHANNELS)}."
@@ -152,8 +154,8 @@ class Preprocessing:
 
 
 def _pair(value: Any, name: str) -> tuple[int, int]:
-    values = (value, value) if isinstance(value, int) else tuple(value)
-    if len(values) != 2 or any(int(length) != length or length < 1 for length in values):
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(isinstance(length, Integral) and int(length) >= 1 for length in values):
         raise PreprocessingError(f"{name}={value!r} is no size. Expected pixels: one int, or (height, width).")
     return int(values[0]), int(values[1])
 

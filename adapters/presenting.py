@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .assembly import NEUROID_LEVELS
 from .collecting import Collected
 from .errors import StimulusError
 from .stimuli import Stimuli
@@ -94,9 +95,17 @@ def present(stimuli: Stimuli, n_trials: int) -> Presented:
     ------
     ValueError
         If the number of trials is not positive.
+    StimulusError
+        If a column of the stimuli has the name of a neuroid coordinate.
     """
     if n_trials < 1:
         raise ValueError(f"number_of_trials={n_trials} is no number of trials. Use 1 or more.")
+    clash = sorted(NEUROID_LEVELS & set(stimuli.labels.columns))
+    if clash:
+        raise StimulusError(
+            f"The stimuli have a column {clash[0]!r}, which is the name of a coordinate of the model's neuroids. "
+            f"Rename the column, for example to 'stimulus_{clash[0]}'."
+        )
     keys = stimuli.keys if n_trials == 1 else list(range(len(stimuli)))
     first: dict[Any, int] = {}
     item_of = np.array([first.setdefault(key, len(first)) for key in keys])

@@ -81,6 +81,9 @@ class Run:
     shifts: np.ndarray | None = None
     hooks: Sequence[BatchHook] = ()
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    _pending: list[tuple[np.ndarray, Mapping[str, Any], Mapping[str, np.ndarray] | None]] = field(
+        default_factory=list, init=False
+    )
 
     def execute(self, batches: Iterable[Batch], image_shape: tuple[int, ...], on_batch: Callable[[int], Any]) -> None:
         """Run every batch; ``on_batch`` hears how many images are done.
@@ -92,17 +95,12 @@ class Run:
         BudgetError
             If the device cannot hold even one image.
         """
-        pending: list[tuple[np.ndarray, Mapping[str, Any], Mapping[str, np.ndarray] | None]] = []
         with self.adapter.open(self.requests, image_shape) as forward:
             for number, batch in enumerate(self.stopwatch.waiting(batches)):
                 for rows, images in self._presented(batch):
-                    for part_rows, values, offered in self._forward(forward, rows, images, number):
-                        pending.append((part_rows, values, offered))
-                        if len(pending) > int(self.adapter.asynchronous):
-                            self._store(*pending.pop(0))
+                    self._forward(forward, rows, images, number)
                 on_batch(len(batch.positions))
-            for item in pending:
-                self._store(*item)
+            self._drain(0)
 
     def _presented(self, batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the batch once per trial, shifted."""
@@ -114,10 +112,8 @@ class Run:
         for trial, shift in enumerate(self.shifts):
             yield rows[:, trial], np.stack([shift_image(image, shift, axis) for image in batch.images])
 
-    def _forward(
-        self, forward: Forward, rows: np.ndarray, images: np.ndarray, number: int
-    ) -> Iterator[tuple[np.ndarray, Mapping[str, Any], Mapping[str, np.ndarray] | None]]:
-        """Run images in parts as large as the device takes; yields rows, values and the memory offered for them."""
+    def _forward(self, forward: Forward, rows: np.ndarray, images: np.ndarray, number: int) -> None:
+        """Run images in parts as large as the device takes."""
         start = 0
         while start < len(rows):
             part = slice(start, start + self.batch_limit)
@@ -133,9 +129,11 @@ class Run:
                         f"{self.adapter.identifier} raised {type(error).__name__} in batch {number} (images of shape "
                         f"{images.shape[1:]}): {error}. The model is restored; nothing of this run was returned."
                     ) from error
+                self._drain(0)  # the next attempt takes the buffers that the batch before is still read from
                 self._halve(error)
                 continue
-            yield rows[part], values, offered
+            self._pending.append((rows[part], values, offered))
+            self._drain(int(self.adapter.asynchronous))
             start = part.stop
 
     def _halve(self, error: Exception) -> None:
@@ -146,11 +144,26 @@ class Run:
             ) from error
         self.batch_limit = max(1, self.batch_limit // 2)
 
+    def _drain(self, n_in_flight: int) -> None:
+        """Store finished batches until only so many are still on their way from the device."""
+        while len(self._pending) > n_in_flight:
+            self._store(*self._pending.pop(0))
+
     def _store(self, rows: np.ndarray, values: Mapping[str, Any], offered: Mapping[str, np.ndarray] | None) -> None:
         with self.stopwatch.stage("copy"):
             host = self.adapter.to_host(values)
             if self.hooks:
                 host = {layer: np.array(value) for layer, value in host.items()}  # a hook may keep what it gets
             for hook in self.hooks:
-                host = hook(host)
+                host = _answer_of(hook, host)
             self.collected.write(rows, host, offered)
+
+
+def _answer_of(hook: BatchHook, host: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    answer = hook(host)
+    if not isinstance(answer, Mapping):
+        raise AdapterError(
+            f"The hook {getattr(hook, '__qualname__', hook)!r} returned {type(answer).__name__}; a hook registered "
+            f"with register_batch_activations_hook must return a dict of layer -> array. Is its 'return' missing?"
+        )
+    return dict(answer)

@@ -80,6 +80,8 @@ def _recognise(given: Any) -> Stimuli:
     if isinstance(given, pd.DataFrame):
         return _from_frame(given)
     if isinstance(given, (str, os.PathLike)):
+        if not str(given):
+            raise StimulusError(f"The stimuli are {given!r}, an empty text. Pass the path of a file or folder.")
         return _from_paths(_files_of(Path(given)))
     if isinstance(given, Image.Image):
         return _from_images([given])

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...callables import PerImagePreprocessing, Preprocess
 from ...contract import Adapter, Forward, InputSpec, is_instance_of
 from ...errors import UnsupportedModelError
 from ...layers import LayerRequest, Layers
@@ -47,7 +48,7 @@ class PyTorchAdapter(Adapter):
         super().__init__(_unwrapped(model), device=device)
         self._device = choose_device(self.model, device)
         self.asynchronous = self._device.type == "cuda"
-        self._listed: dict[tuple[int, ...], Layers] = {}
+        self._listed: dict[tuple[object, ...], Layers] = {}
 
     @classmethod
     def accepts(cls, model: object) -> bool:
@@ -61,20 +62,24 @@ class PyTorchAdapter(Adapter):
         n_channels = convolution.in_channels if convolution is not None else 3
         return InputSpec(size=_size_of(self.model), n_channels=n_channels, channel_axis=1)
 
-    def preprocessing(self) -> Preprocessing | None:
+    def preprocessing(self) -> Preprocess | None:
         """Return timm's evaluation transform, which travels with the model; others keep theirs elsewhere."""
-        return _from_timm(getattr(self.model, "pretrained_cfg", None))
+        configuration = getattr(self.model, "pretrained_cfg", None)
+        if not isinstance(configuration, Mapping) or "crop_pct" not in configuration:
+            return None
+        return _from_timm(configuration) or _made_by_timm(self.model)
 
     def layers(self, image_shape: tuple[int, ...]) -> Layers:
         """List the layers from one recorded pass over two grey gradients."""
-        if image_shape not in self._listed:
+        key = (image_shape, *_structure(self.model))
+        if key not in self._listed:
             n_values = int(np.prod(image_shape))
             gradient = torch.linspace(-1.0, 1.0, n_values).reshape(image_shape)
             batch = torch.stack([gradient, gradient.flip(-1)][:N_PROBE])
             with exclusive(self.model), prepared(self.model, self._device):
                 batch = batch.to(self._device, self._input_dtype())
-                self._listed[image_shape] = list_layers(self.model, self._run, batch)
-        return self._listed[image_shape]
+                self._listed[key] = list_layers(self.model, self._run, batch)
+        return self._listed[key]
 
     @contextmanager
     def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
@@ -136,6 +141,14 @@ def _unwrapped(model: Any) -> nn.Module:
     return model
 
 
+def _structure(model: nn.Module) -> Iterator[object]:
+    """Yield what a listing depends on: a model that was changed since is listed anew."""
+    for name, module in model.named_modules(remove_duplicate=False):
+        yield name, id(module), type(module)
+        for own in (*module._parameters.values(), *module._buffers.values()):
+            yield None if own is None else tuple(own.shape)
+
+
 def _size_of(model: nn.Module) -> tuple[int, int] | None:
     config = getattr(model, "config", None)
     pretrained = getattr(model, "pretrained_cfg", None)
@@ -151,18 +164,25 @@ def _size_of(model: nn.Module) -> tuple[int, int] | None:
     return None
 
 
-def _from_timm(configuration: Any) -> Preprocessing | None:
-    if not isinstance(configuration, Mapping) or "crop_pct" not in configuration:
-        return None
+def _from_timm(configuration: Mapping[str, Any]) -> Preprocessing | None:
+    """Read timm's evaluation transform as data, where it is of the usual kind."""
     n_channels, height, width = configuration["input_size"]
-    if n_channels != 3 or configuration.get("crop_mode", "center") not in ("center", "squash"):
+    mode, percent = configuration.get("crop_mode", "center"), configuration["crop_pct"]
+    is_squashed = mode == "squash"
+    if n_channels != 3 or mode not in ("center", "squash") or (height != width and not is_squashed):
         return None
-    percent, is_squashed = configuration["crop_pct"], configuration.get("crop_mode") == "squash"
     rows, columns = int(height / percent), int(width / percent)
     return Preprocessing(
         size=(height, width),
-        resize=rows if height == width and not is_squashed else (rows, columns),
+        resize=(rows, columns) if is_squashed else rows,
         interpolation=configuration.get("interpolation", "bilinear"),
         mean=tuple(configuration["mean"]),
         std=tuple(configuration["std"]),
     )
+
+
+def _made_by_timm(model: nn.Module) -> PerImagePreprocessing:
+    """Let timm make the transform of a model whose configuration is of an unusual kind."""
+    from timm.data import create_transform, resolve_model_data_config
+
+    return PerImagePreprocessing(create_transform(**resolve_model_data_config(model), is_training=False))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...errors import ActivationShapeError, ModelForwardError
+from ...errors import ActivationShapeError, BudgetError, ModelForwardError
 from ...layers import LOGITS, Layer, Layers
 from ...outputs import pick
 
@@ -50,7 +50,8 @@ class _Recorder:
         self.model = model
         self.seen: dict[int, _Seen] = {}
         for name, module in model.named_modules(remove_duplicate=False):
-            self.seen.setdefault(id(module), _Seen(module, [])).names.append(name)
+            if name != LOGITS:  # that name is the final output's; a submodule of this name is not listed
+                self.seen.setdefault(id(module), _Seen(module, [])).names.append(name)
         self._position = 0
         self._alive: list[torch.Tensor] = []  # keeps ids unique for the length of the pass
 
@@ -66,7 +67,9 @@ class _Recorder:
             seen.unreadable = str(error)
             return
         self._alive.append(tensor)
-        seen.outputs.append((id(tensor), tensor._version))
+        # what a model computes in inference mode has no version: count it as changed, so that nothing is taken for it
+        version = -self._position if tensor.is_inference() else tensor._version
+        seen.outputs.append((id(tensor), version))
         seen.shapes.append(tuple(tensor.shape[1:]))
 
     def run(self, forward: Any, batch: torch.Tensor) -> None:
@@ -99,10 +102,17 @@ def list_layers(model: nn.Module, forward: Any, batch: torch.Tensor) -> Layers:
     ------
     ModelForwardError
         If the model raises on this input.
+    BudgetError
+        If the device cannot hold it.
     """
     recorder = _Recorder(model)
     try:
         recorder.run(forward, batch)
+    except torch.OutOfMemoryError as error:
+        raise BudgetError(
+            f"{type(model).__name__} runs out of device memory on {N_PROBE} images of shape {tuple(batch.shape[1:])}: "
+            f"{error}. Use device='cpu', or smaller images."
+        ) from error
     except Exception as error:
         raise ModelForwardError(
             f"{type(model).__name__} raised {type(error).__name__} on a batch of shape {tuple(batch.shape)}: {error}. "

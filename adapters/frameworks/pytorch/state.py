@@ -74,13 +74,13 @@ def prepared(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Hold the model in evaluation mode on the device, with seeded random state and no gradients, then restore all."""
     original = device_of(model)
     modes = [(module, module.training) for module in model.modules()]
-    devices = [device.index or torch.cuda.current_device()] if device.type == "cuda" else []
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=devices))
-        stack.enter_context(torch.no_grad())  # not inference_mode: what a model caches must stay usable for training
+        stack.enter_context(_seeded(device))
+        # not inference_mode, not even the caller's: what a model caches must stay usable for training
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
         stack.enter_context(_plain_attention())
         stack.enter_context(_eager(model))
-        torch.manual_seed(_SEED)
         try:
             if original is not None and original != device:
                 model.to(device)
@@ -91,6 +91,26 @@ def prepared(model: nn.Module, device: torch.device) -> Iterator[None]:
                 module.training = training
             if original is not None and original != device:
                 model.to(original)
+
+
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Seed the generators of the CPU and of this device, and no other's; restore both."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        torch.cuda.init()
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    elif device.type == "mps":
+        generators.append(torch.mps._get_default_mps_generator())
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(_SEED)
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 @contextmanager
