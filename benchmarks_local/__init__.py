@@ -1,0 +1,26 @@
+"""Score models locally: the offline check before a submission, and benchmarks on this machine."""
+
+# First, because importing it notices when AdapterHub's package stands where ours should.
+import registry as _registry  # noqa: F401
+
+from .benchmark import NeuralBenchmark, Score
+from .check import check_model
+from .commitment import LocalBrainModel
+from .errors import BenchmarkNotFoundError, CheckError, ScoreExtraMissingError, ScoringError
+from .report import CheckReport, CheckStep
+from .scoring import list_benchmarks, score
+
+__all__ = [
+    "BenchmarkNotFoundError",
+    "CheckError",
+    "CheckReport",
+    "CheckStep",
+    "LocalBrainModel",
+    "NeuralBenchmark",
+    "Score",
+    "ScoreExtraMissingError",
+    "ScoringError",
+    "check_model",
+    "list_benchmarks",
+    "score",
+]

@@ -1,0 +1,35 @@
+"""The errors of local scoring, each of them an ``AdapterError`` and the fitting builtin."""
+
+from __future__ import annotations
+
+from adapters.errors import AdapterError
+
+__all__ = ["BenchmarkNotFoundError", "CheckError", "ScoreExtraMissingError", "ScoringError"]
+
+
+class ScoringError(AdapterError, ValueError):
+    """Activations, recordings or behavior that cannot be scored, or not as they are."""
+
+
+class CheckError(AdapterError, RuntimeError):
+    """A model did not pass a step of the check; the message says what was found and what to do.
+
+    Parameters
+    ----------
+    message : str
+        What was found -> what was expected -> what to do next.
+    step : str
+        The step that failed, as it is written to the stream, e.g. ``"probabilities task"``.
+    """
+
+    def __init__(self, message: str, *, step: str) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class BenchmarkNotFoundError(AdapterError, KeyError):
+    """No benchmark goes by the identifier that was given."""
+
+
+class ScoreExtraMissingError(AdapterError, ImportError):
+    """Scoring was asked for, and scikit-learn is not installed."""

@@ -1,0 +1,79 @@
+"""Make an experimental subject of an extractor: choose the layer that stands for a region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .benchmark import NeuralBenchmark
+from .candidate import Candidate
+from .commitment import LocalBrainModel
+from .mock import draw_stimuli
+from .protocols import Extractor
+from .selection import LayerSelection, select_layer
+
+__all__ = ["Subject", "make_subject"]
+
+_PCA_STIMULI = range(1000, 1096)  # of the endless series; the benchmark shows the first few hundred
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A brain model with the grounds for its commitment.
+
+    Attributes
+    ----------
+    model : LocalBrainModel
+        The experimental subject.
+    layer : str
+        The layer, or layers joined by commas, that stands for the region.
+    selection : LayerSelection
+        How well each layer predicts the region.
+    """
+
+    model: LocalBrainModel
+    layer: str
+    selection: LayerSelection
+
+
+def make_subject(
+    candidate: Candidate, extractor: Extractor, layers: Sequence[str], benchmark: NeuralBenchmark, folder: Path
+) -> Subject:
+    """Choose the layer that predicts the benchmark's region best, unless the model declares one.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The model and what it declares.
+    extractor : Extractor
+        The model, built.
+    layers : sequence of str
+        The layers to choose from.
+    benchmark : NeuralBenchmark
+        Recordings to choose by. Score on others: the best of many layers looks better than it is.
+    folder : pathlib.Path
+        Existing folder for stimulus files.
+
+    Returns
+    -------
+    Subject
+        The brain model.
+    """
+    placed = benchmark.place_on_screen(candidate.visual_degrees, _new(folder / "selection_on_screen"))
+    pca_stimuli, _ = draw_stimuli(_new(folder / "pca"), _PCA_STIMULI)
+    selection = select_layer(extractor, layers, benchmark, placed, pca_stimuli)
+    committed = candidate.region_layer_map.get(benchmark.region, selection.best)
+    model = LocalBrainModel(
+        candidate.identifier,
+        extractor,
+        region_layer_map={benchmark.region: committed},
+        behavioral_readout_layer=candidate.behavioral_readout_layer or layers[-1],
+        visual_degrees=candidate.visual_degrees,
+    )
+    return Subject(model, committed if isinstance(committed, str) else ", ".join(committed), selection)
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
