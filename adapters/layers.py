@@ -38,6 +38,8 @@ class Layer:
         Other names under which the same values can be requested.
     call_shapes : tuple of tuple of int
         Output shape per image of each call, where it runs several times.
+    call_parts : tuple of tuple of str
+        Which part of each call's output is read by default; empty where the output is one array.
     """
 
     name: str
@@ -46,11 +48,16 @@ class Layer:
     n_calls: int = 1
     aliases: tuple[str, ...] = ()
     call_shapes: tuple[tuple[int, ...], ...] = ()
+    call_parts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def n_neuroids(self) -> int:
         """Number of values per image."""
         return math.prod(self.shape)
+
+    def part_of(self, call: int) -> tuple[str, ...]:
+        """Return the path of the part that one call's output is read from by default."""
+        return self.call_parts[min(call, len(self.call_parts) - 1)] if self.call_parts else ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import ActivationShapeError, did_you_mean, listing
 
-__all__ = ["describe", "pick"]
+__all__ = ["describe", "floating_leaves", "pick"]
 
 _MAX_DEPTH = 8
 
@@ -48,7 +48,7 @@ def pick(
     value = output
     for position, step in enumerate(path):
         value = _descend(value, step, layer, path[: position + 1])
-    candidates = [leaf for _, leaf in _leaves(value, ()) if is_floating_array(leaf)]
+    candidates = list(floating_leaves(value, is_floating_array).values())
     for leaf in candidates:
         if len(leaf.shape) > 0 and leaf.shape[0] == n_images:
             return leaf
@@ -63,10 +63,16 @@ def pick(
     )
 
 
+def floating_leaves(output: Any, is_floating_array: Callable[[Any], bool]) -> dict[tuple[str, ...], Any]:
+    """Return every floating array in a layer's output, by the path that leads to it, in order."""
+    return {where: leaf for where, leaf in _leaves(output, ()) if is_floating_array(leaf)}
+
+
 def _descend(value: Any, step: str, layer: str, walked: Sequence[str]) -> Any:
     try:
         if isinstance(value, Mapping):
-            return value[step]
+            is_position = step not in value and step.isdigit()  # as Hugging Face's outputs can be addressed
+            return list(value.values())[int(step)] if is_position else value[step]
         if isinstance(value, (tuple, list)) and step.lstrip("-").isdigit():
             return value[int(step)]
         if isinstance(value, (tuple, list)) and not hasattr(value, step):

@@ -10,7 +10,7 @@ from .errors import BudgetError
 
 __all__ = ["LayerCost", "Plan", "RunReport", "available_memory", "format_bytes"]
 
-_LABEL_BYTES = 130  # measured per neuroid: the text of neuroid_id, its pointer, and the codes of seven levels
+_LABEL_BYTES = 20  # measured per neuroid: the codes of seven levels, and what pandas keeps beside them
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _CGROUP_USAGE = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
 

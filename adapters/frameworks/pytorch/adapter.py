@@ -16,8 +16,8 @@ from ...errors import UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from ...preprocessing import Preprocessing
 from .capture import Capture
-from .listing import N_PROBE, list_layers
-from .state import choose_device, exclusive, prepared
+from .listing import N_PROBES, list_layers
+from .state import EXCLUSIVE, choose_device, prepared
 
 __all__ = ["PyTorchAdapter"]
 
@@ -67,25 +67,24 @@ class PyTorchAdapter(Adapter):
         configuration = getattr(self.model, "pretrained_cfg", None)
         if not isinstance(configuration, Mapping) or "crop_pct" not in configuration:
             return None
+        size = _size_of(self.model) or configuration["input_size"][1:]
+        configuration = {**configuration, "input_size": (configuration["input_size"][0], *size)}
         return _from_timm(configuration) or _made_by_timm(self.model)
 
     def layers(self, image_shape: tuple[int, ...]) -> Layers:
-        """List the layers from one recorded pass over two grey gradients."""
+        """List the layers from recorded passes over grey gradients."""
         key = (image_shape, *_structure(self.model))
         if key not in self._listed:
-            n_values = int(np.prod(image_shape))
-            gradient = torch.linspace(-1.0, 1.0, n_values).reshape(image_shape)
-            batch = torch.stack([gradient, gradient.flip(-1)][:N_PROBE])
-            with exclusive(self.model), prepared(self.model, self._device):
-                batch = batch.to(self._device, self._input_dtype())
-                self._listed[key] = list_layers(self.model, self._run, batch)
+            with EXCLUSIVE, prepared(self.model, self._device):
+                gradients = _gradients(image_shape).to(self._device, self._input_dtype())
+                self._listed[key] = list_layers(self.model, self._run, gradients)
         return self._listed[key]
 
     @contextmanager
     def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
         """Register the hooks once and give the forward pass; see `adapters.contract.Adapter.open`."""
         layers = self.layers(image_shape)
-        with exclusive(self.model), prepared(self.model, self._device):
+        with EXCLUSIVE, prepared(self.model, self._device):
             capture = Capture(
                 self.model, requests, layers, forward=self._run, device=self._device, dtype=self._input_dtype()
             )
@@ -141,6 +140,12 @@ def _unwrapped(model: Any) -> nn.Module:
     return model
 
 
+def _gradients(image_shape: tuple[int, ...]) -> torch.Tensor:
+    """Return as many images as the longest recorded pass takes, all different and none of them blank."""
+    gradient = torch.linspace(-1.0, 1.0, int(np.prod(image_shape))).reshape(image_shape)
+    return torch.stack([gradient, gradient.flip(-1), gradient.flip(0)][: max(N_PROBES)])
+
+
 def _structure(model: nn.Module) -> Iterator[object]:
     """Yield what a listing depends on: a model that was changed since is listed anew."""
     for name, module in model.named_modules(remove_duplicate=False):
@@ -150,9 +155,10 @@ def _structure(model: nn.Module) -> Iterator[object]:
 
 
 def _size_of(model: nn.Module) -> tuple[int, int] | None:
-    config = getattr(model, "config", None)
+    config, patches = getattr(model, "config", None), getattr(model, "patch_embed", None)
     pretrained = getattr(model, "pretrained_cfg", None)
     for found in (
+        getattr(patches, "img_size", None),  # timm's configuration keeps the old size when img_size is overridden
         pretrained.get("input_size", ())[1:] if isinstance(pretrained, Mapping) else None,
         getattr(config, "image_size", None),
         getattr(model, "image_size", None),

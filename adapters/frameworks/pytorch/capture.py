@@ -87,7 +87,8 @@ class Capture:
             call = self._counts[id(module)] = self._counts.get(id(module), -1) + 1
             for request in requests:
                 if self._is_due(request, call):
-                    value = pick_tensor(output, request.path, request.name, self._n_images)
+                    part = request.path or self._part(request.name, call)
+                    value = pick_tensor(output, part, request.name, self._n_images)
                     self._values[request.requested] = self._keep(request.requested, value)
             if len(self._values) == len(self._requests):
                 raise _Stop
@@ -97,8 +98,13 @@ class Capture:
     def _is_due(self, request: LayerRequest, call: int) -> bool:
         if request.call is not None:
             return call == request.call
-        known = self._layers[request.name].n_calls if request.name in self._layers else 1
-        return call >= known - 1
+        return call >= self._n_calls(request.name) - 1
+
+    def _n_calls(self, name: str) -> int:
+        return self._layers[name].n_calls if name in self._layers else 1
+
+    def _part(self, name: str, call: int) -> tuple[str, ...]:
+        return self._layers[name].part_of(call) if name in self._layers else ()
 
     def _keep(self, key: str, value: torch.Tensor) -> Any:
         """Copy a value to where no later operation of the model can reach it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -12,18 +11,12 @@ from torch import nn
 
 from ...errors import DeviceError
 
-__all__ = ["choose_device", "device_of", "exclusive", "prepared"]
+__all__ = ["EXCLUSIVE", "choose_device", "device_of", "prepared"]
 
 _SEED = 0
-# Hooks, modes and devices belong to the module and not to the thread: runs on one model take turns.
-_locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
-_locks_guard = threading.Lock()
-
-
-def exclusive(model: nn.Module) -> threading.RLock:
-    """Return the lock that serialises runs on one model."""
-    with _locks_guard:
-        return _locks.setdefault(model, threading.RLock())
+# Hooks, modes and devices belong to the module, random state and backend flags to the process, and none of them to the
+# thread: runs take turns.
+EXCLUSIVE = threading.RLock()
 
 
 def device_of(model: nn.Module) -> torch.device | None:
