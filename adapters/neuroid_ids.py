@@ -62,7 +62,7 @@ class NeuroidIds(ExtensionArray):
             head, dot, number = str(text).rpartition(".")
             if pd.isna(text):
                 codes[position] = -1
-            elif dot and number.isdecimal() and str(int(number)) == number:
+            elif dot and number.isdecimal() and len(number) < 10 and str(int(number)) == number:
                 codes[position] = prefixes.setdefault(head + dot, len(prefixes))
                 numbers[position] = int(number)
             else:

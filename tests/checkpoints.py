@@ -1,4 +1,4 @@
-"""Random weights under the file name that torchvision looks for, so that its real loading code runs without a network."""
+"""Random weights under the file name that torchvision looks for, so that its real loading code runs offline."""
 
 from pathlib import Path
 

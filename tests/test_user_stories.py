@@ -1,6 +1,7 @@
-"""The snippets that define the interface run as written; AlexNet's weights are random ones in torchvision's own cache."""
+"""The snippets that define the interface run as written; AlexNet's weights are random, in torchvision's own cache."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-MODELS = '''
+MODELS = """
 import torchvision
 import adapters
 
@@ -20,9 +21,9 @@ from registry import register_model, list_models, get_model
 @register_model(layers=["features.5", "features.12"], preprocessing=adapters.imagenet(224), bibtex=ALEXNET)
 def alexnet_v1():                                      # the function's name is the identifier; runs only when asked
     return torchvision.models.alexnet(weights="DEFAULT")
-'''
+"""
 
-STORY = '''
+STORY = """
 import torchvision
 model = torchvision.models.alexnet(weights="DEFAULT")
 
@@ -45,7 +46,7 @@ assert str(zip_path) == "out/alexnet_v1.zip", zip_path
 
 from benchmarks_local import score, check_model, list_benchmarks
 check_model("alexnet_v1")                              # offline; ends in: Test successful, you are ready to submit!
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,8 @@ def story_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    sys.path.insert(0, str(ROOT / "tests"))
-    from checkpoints import write_alexnet
-
     folder = tmp_path_factory.mktemp("story")
-    write_alexnet(folder / "torch")
+    runpy.run_path(str(ROOT / "tests" / "checkpoints.py"))["write_alexnet"](folder / "torch")
     for name, photograph in zip(("dog.png", "cat.png"), load_sample_images().images, strict=True):
         Image.fromarray(photograph).save(folder / name)
     (folder / "models_of_mine.py").write_text(MODELS)

@@ -102,8 +102,9 @@ def compare(name: str, layers: list[str], paths: list[str], model: torch.nn.Modu
             for start in range(0, len(images), batch):
                 model(images[start : start + batch])
 
+    loaded = decode()
     parts: dict[str, Callable[[], Any]] = {
-        "a": lambda images=decode(): forward(images),  # type: ignore[misc]
+        "a": lambda: forward(loaded),
         "d": decode,
         "b": lambda: forward(decode()),
         "x": lambda: extractor(paths, layers, progress=False),
@@ -123,7 +124,9 @@ def compare(name: str, layers: list[str], paths: list[str], model: torch.nn.Modu
             del result
     a, d, b, x = (statistics.median(seconds[part]) for part in "adbx")
     print(f"\n{name}: {len(layers)} layers x {len(paths)} images, result {n_bytes / 1e9:.2f} GB")
-    print(f"  (a) bare forward {a:6.2f} s   (d) decode {d:6.2f} s   (b) one after the other {b:6.2f} s   (x) {x:6.2f} s")
+    print(
+        f"  (a) bare forward {a:6.2f} s   (d) decode {d:6.2f} s   (b) one after the other {b:6.2f} s   (x) {x:6.2f} s"
+    )
     print(f"  x/b = {x / b:.2f}   x/a = {x / a:.2f}   x/max(a, d) = {x / max(a, d):.2f}")
     print(f"  peak memory: (b) {peaks['b'] / 1e9:.2f} GB, (x) {peaks['x'] / 1e9:.2f} GB")
     print(f"  {extractor.report()}")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ...callables import PerImagePreprocessing, Preprocess
 from ...contract import Adapter, Forward, InputSpec, is_instance_of
@@ -73,6 +74,7 @@ class PyTorchAdapter(Adapter):
 
     def layers(self, image_shape: tuple[int, ...]) -> Layers:
         """List the layers from recorded passes over grey gradients."""
+        _require_initialised(self.model)
         key = (image_shape, *_structure(self.model))
         if key not in self._listed:
             with EXCLUSIVE, prepared(self.model, self._device):
@@ -144,6 +146,15 @@ def _gradients(image_shape: tuple[int, ...]) -> torch.Tensor:
     """Return as many images as the longest recorded pass takes, all different and none of them blank."""
     gradient = torch.linspace(-1.0, 1.0, int(np.prod(image_shape))).reshape(image_shape)
     return torch.stack([gradient, gradient.flip(-1), gradient.flip(0)][: max(N_PROBES)])
+
+
+def _require_initialised(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if any(is_lazy(own) for own in (*module._parameters.values(), *module._buffers.values())):
+            raise UnsupportedModelError(
+                f"Layer {name!r} of {type(model).__name__} is a {type(module).__name__} that has no weights yet; a run "
+                f"would make some up, and change the model. Run the model on one batch first, or load its weights."
+            )
 
 
 def _structure(model: nn.Module) -> Iterator[object]:

@@ -72,6 +72,7 @@ def prepared(model: nn.Module, device: torch.device) -> Iterator[None]:
         # not inference_mode, not even the caller's: what a model caches must stay usable for training
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.autocast(device.type, enabled=False))  # nor do values depend on the caller's
         stack.enter_context(_plain_attention())
         stack.enter_context(_eager(model))
         try:

@@ -1,0 +1,66 @@
+# The two commands a newcomer needs: `make demo` and `make test`. They need Python >= 3.11, make, bash and a package index,
+# and build .venv on first use. On Linux the index may offer torch with CUDA, a download of gigabytes; to get CPU wheels:
+#     PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test
+# PYTHON is the interpreter that builds .venv. With PY=... an interpreter that has everything is used as it is.
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PACKAGES := adapters registry benchmarks_local brain_adapters
+WORKERS ?= 2
+# Two workers on two cores: without the first line each worker's torch would start one thread per core. And no test
+# reaches a network: Hugging Face's libraries shall fail at once instead of trying again.
+TEST_ENVIRONMENT := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+    HF_HUB_OFFLINE=1
+export TIMEFORMAT = == took %R s
+
+VENV := .venv
+ifeq ($(origin PY), undefined)
+PY := $(VENV)/bin/python
+DEMO_READY := $(VENV)/demo.stamp
+TEST_READY := $(VENV)/test.stamp
+endif
+
+.PHONY: help demo test test-gpu lint types unit format clean
+
+help:
+	@echo "make demo      the whole road once on real images: wrap, extract, register, check, package, validate"
+	@echo "make test      ruff, mypy, unit tests, documentation tests"
+	@echo "make test-gpu  what only a GPU can show (fails where there is none)"
+	@echo "make format    let ruff format and fix"
+
+demo: $(DEMO_READY)
+	@$(PY) examples/demo.py
+
+test: lint types unit
+
+lint: $(TEST_READY)
+	@echo "== ruff" && time { $(PY) -m ruff check . && $(PY) -m ruff format --check .; }
+
+types: $(TEST_READY)
+	@echo "== mypy" && time $(PY) -m mypy $(PACKAGES)
+
+unit: $(TEST_READY)
+	@echo "== pytest" && time $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS)
+
+test-gpu: $(TEST_READY)
+	@$(PY) -c "import sys, torch; sys.exit(None if torch.cuda.is_available() or torch.backends.mps.is_available() \
+	    else 'make test-gpu: torch ' + torch.__version__ + ' sees no CUDA or MPS device here.')"
+	@time $(PY) -m pytest tests/gpu
+
+format: $(TEST_READY)
+	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# A stamp is written last: an interrupted installation is taken up again at the next call.
+$(VENV)/bin/python:
+	@$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'brain-adapters needs Python >= 3.11, and \
+	    $(PYTHON) is ' + sys.version.split()[0] + '. Choose another one: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+
+$(VENV)/%.stamp: requirements/%.txt requirements/demo.txt setup.py tests/environment/torchvision_on_cpu_torch.py | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet -r $< -e .
+	$(VENV)/bin/python tests/environment/torchvision_on_cpu_torch.py --install
+	touch $@

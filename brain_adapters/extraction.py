@@ -1,0 +1,92 @@
+"""`brain-adapters extract`: activations of image files, written to a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import registry
+from adapters.errors import StimulusError
+from adapters.stimuli import as_stimuli
+
+from .boundary import reports_errors
+from .browsing import AsJson, build_extractor
+from .lookup import ModelArgument, find_model, output_on_stderr
+from .writing import check_output, complete_file, write_assembly
+
+__all__ = ["extract_command"]
+
+
+@reports_errors
+def extract_command(
+    model: ModelArgument,
+    stimuli: Annotated[list[str], typer.Argument(metavar="STIMULI", help="Image files, or folders of them, in order.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .nc (netCDF) or .npz (NumPy).")],
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layers", "-l", help="A layer, or a wildcard; repeat it for more. Default: those registered."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per forward pass.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out files that are no images, and list them.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write activations of images to a file.
+
+    All labels are written with them. The plan is printed first; what cannot fit is refused before it runs. The file
+    appears when it is complete: a run that fails leaves nothing, and leaves what was there before.
+    """
+    check_output(out, force=force)
+    paths = stimulus_paths(stimuli)
+    with output_on_stderr():
+        identifier = find_model(model)
+        extractor = build_extractor(identifier)
+        if batch_size is not None:
+            extractor.batch_size = batch_size
+        wanted = (
+            extractor.resolve_layers(layers) if layers else registry.get_entry(identifier).resolved_layers(extractor)
+        )
+        plan = extractor.plan(paths, wanted)
+        typer.echo(str(plan), err=True)
+        plan.require_fit()
+        check_output(out, plan.total_bytes, force=force)
+        with complete_file(out) as temporary:
+            activations = extractor(paths, wanted, on_error="skip" if skip_unreadable else "raise")
+            write_assembly(activations, temporary)
+        report = extractor.report()
+        typer.echo(str(report), err=True)
+    typer.echo(json.dumps(_summary(out, identifier, wanted, activations, report), indent=2) if as_json else str(out))
+
+
+def stimulus_paths(given: list[str]) -> list[str]:
+    """Return image files in the given order, each folder replaced by its image files.
+
+    Raises
+    ------
+    StimulusError
+        If a file or folder does not exist, or a folder holds no images.
+    """
+    missing = [path for path in given if not Path(path).exists()]
+    if missing:
+        raise StimulusError(
+            f"There is no file or folder {missing[0]} ({len(missing)} of {len(given)} given are missing). "
+            "Give image files, or folders that hold them."
+        )
+    return [str(item) for path in given for item in as_stimuli(path).items]
+
+
+def _summary(out: Path, identifier: str, layers: list[str], activations: Any, report: Any) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "model": identifier,
+        "layers": layers,
+        "sizes": {str(dimension): int(size) for dimension, size in activations.sizes.items()},
+        "skipped": [list(item) for item in report.skipped],
+        "seconds": report.total_seconds,
+    }

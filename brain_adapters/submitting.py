@@ -1,0 +1,117 @@
+"""`brain-adapters check`, `package` and `validate`: from a model to a zip that Brain-Score accepts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import benchmarks_local
+from registry.submission import Problem, validate_submission, write_submission
+
+from .boundary import message_of, reports_errors
+from .browsing import AsJson
+from .lookup import ModelArgument, find_models, output_on_stderr
+from .writing import OutputError
+
+__all__ = ["check_command", "package_command", "validate_command"]
+
+
+class Layout(StrEnum):
+    """The layouts of a submission."""
+
+    plugin = "plugin"
+    legacy = "legacy"
+
+
+@reports_errors
+def check_command(model: ModelArgument, *, as_json: AsJson = False) -> None:
+    """Run the steps of Brain-Score's check, offline.
+
+    The last line is: Test successful, you are ready to submit! Every model that the file registers is checked.
+    Exit status 1 when one does not pass.
+    """
+    reports = [_check(identifier, sys.stderr if as_json else sys.stdout) for identifier in find_models(model)]
+    if as_json:
+        typer.echo(json.dumps(reports, indent=2, default=_as_number))
+    if not all(report["passed"] for report in reports):
+        raise typer.Exit(1)
+
+
+@reports_errors
+def package_command(
+    model: ModelArgument,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the zip.")],
+    layout: Annotated[
+        Layout, typer.Option(help="plugin: today's Brain-Score; legacy: the layout of 2021.")
+    ] = Layout.plugin,
+    force: Annotated[bool, typer.Option("--force", help="Replace a zip that exists.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a submission, ready to upload.
+
+    One self-contained zip for each model that the file registers; prints where it is.
+    """
+    with output_on_stderr():
+        identifiers = find_models(model)
+        zips = [write_submission(each, out, layout=layout.value, force=force) for each in identifiers]
+    if as_json:
+        typer.echo(json.dumps([str(path) for path in zips], indent=2))
+        return
+    for path in zips:
+        typer.echo(str(path))
+        typer.echo(f"Next: brain-adapters validate {path}", err=True)
+
+
+@reports_errors
+def validate_command(
+    submission: Annotated[Path, typer.Argument(help="The zip to look through.", metavar="ZIP")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a zip against Brain-Score's rules.
+
+    The rules are those of its website and of its plugin tests. Each problem says where, and what to do. Exit status 1
+    when one is an error, which means that the zip would be refused; a warning is worth a look.
+    """
+    if not submission.is_file():
+        raise OutputError(f"There is no file {submission}; expected a zip that `brain-adapters package` wrote.")
+    problems = validate_submission(submission)
+    if as_json:
+        typer.echo(json.dumps([_as_data(problem) for problem in problems], indent=2))
+    elif problems:
+        for problem in problems:
+            typer.echo(
+                f"{problem.severity} {problem.code}  {problem.where}\n    {problem.message}\n    -> {problem.fix}"
+            )
+    else:
+        typer.echo(f"{submission}: no problems")
+    n_errors = sum(problem.severity == "error" for problem in problems)
+    if problems:
+        typer.echo(f"{submission}: {n_errors} errors, {len(problems) - n_errors} warnings", err=True)
+    if n_errors:
+        raise typer.Exit(1)
+
+
+def _check(identifier: str, stream: Any) -> dict[str, Any]:
+    try:
+        with output_on_stderr():
+            report = benchmarks_local.check_model(identifier, stream=stream)
+    except benchmarks_local.CheckError as error:
+        typer.echo(f"Error: {message_of(error)}", err=True)
+        return {"identifier": identifier, "passed": False, "step": error.step, "message": str(error)}
+    return {**report.to_dict(), "passed": True}
+
+
+def _as_data(problem: Problem) -> dict[str, str]:
+    return {name: str(getattr(problem, name)) for name in ("severity", "code", "where", "message", "fix")}
+
+
+def _as_number(value: Any) -> Any:
+    """Make NumPy's numbers plain, for JSON."""
+    return value.item() if hasattr(value, "item") else str(value)

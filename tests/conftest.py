@@ -1,0 +1,28 @@
+"""A framework that is missing fails the run: a skipped test must never pass for a green one."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+# Only looked up here, so that a single test starts at once; tests/house/test_environment.py really imports each.
+REQUIRED = ("torch", "torchvision", "timm", "transformers", "sklearn", "scipy", "matplotlib")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop the run with one clear message when a package that the tests need is not installed."""
+    missing = [name for name in REQUIRED if find_spec(name) is None]
+    if missing:
+        pytest.exit(
+            f"The tests need {', '.join(missing)}, not installed for this Python. A missing framework fails the run.\n"
+            "Install what is missing with: pip install -r requirements/test.txt -e .",
+            returncode=4,
+        )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests measured (``record_property("measured", text)``); a worker of xdist cannot print itself."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(str(text))
