@@ -1,0 +1,125 @@
+"""Finding the adapter for a model, also one of another package's entry point."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+import adapters
+from adapters.errors import AdapterWarning, UnsupportedModelError
+
+THIRD_PARTY = """
+from contextlib import contextmanager
+import numpy as np
+from adapters import Adapter, InputSpec, Layer, Layers
+
+class Table:
+    '''A model of a framework that nobody knows: multiplies an image by its table.'''
+    table = np.arange(2.0)
+
+class TableAdapter(Adapter):
+    framework = "tables"
+
+    @classmethod
+    def accepts(cls, model):
+        return isinstance(model, Table)
+
+    @property
+    def input(self):
+        return InputSpec(size=(2, 3), channel_axis=-1)
+
+    def layers(self, image_shape):
+        output = Layer("logits", "Table", (2, *image_shape))
+        return Layers([Layer("table", "Table", (2, *image_shape))], model="Table", output=output)
+
+    @contextmanager
+    def open(self, requests, image_shape):
+        def forward(batch, out=None):
+            values = self.model.table[:, None, None, None] * batch[:, None]
+            return {request.requested: values.astype(np.float32) for request in requests}
+        yield forward
+
+    def to_host(self, activations):
+        return dict(activations)
+
+    def weights(self):
+        yield "table", self.model.table.view(np.uint8)
+"""
+
+
+def install(folder, name, value, source=""):
+    """Lay out an installed distribution with one entry point, as pip would."""
+    (folder / f"{name}.py").write_text(textwrap.dedent(source))
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[brain_adapters.adapters]\n{name} = {value}\n")
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name in ("toy_tables", "toy_broken"):
+        sys.modules.pop(name, None)
+
+
+def test_adapter_of_another_package_is_found(site):
+    install(site, "toy_tables", "toy_tables:TableAdapter", THIRD_PARTY)
+    from toy_tables import Table
+
+    extractor = adapters.wrap(Table(), preprocessing=adapters.Preprocessing(size=(2, 3)))
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 3), dtype=np.uint8)
+    assembly = extractor(images, ["table"])
+    expected = np.arange(2)[None, :, None] * (images / np.float32(255)).reshape(3, 1, -1)
+    np.testing.assert_allclose(assembly.values, expected.reshape(3, -1), atol=1e-6)  # channels last reached it
+    assert extractor.adapter.framework == "tables"
+
+
+def test_broken_adapter_of_another_package_stops_nobody(site, convnet):
+    install(site, "toy_broken", "toy_broken:Adapter", "raise ImportError('no such framework')")
+    with pytest.warns(AdapterWarning, match="toy_broken") as caught:
+        extractor = adapters.wrap(convnet)
+    assert extractor.adapter.framework == "pytorch"
+    assert "no such framework" in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+def test_find_adapter_returns_the_class(convnet):
+    adapter = adapters.find_adapter(convnet)
+    assert issubclass(adapter, adapters.Adapter)
+    assert adapter.accepts(convnet)
+    assert not adapter.accepts(torch.zeros(3))
+    with pytest.raises(UnsupportedModelError):
+        adapters.find_adapter(torch.zeros(3))
+
+
+def test_is_instance_of_does_not_import():
+    assert not adapters.is_instance_of(3, "a_module_that_nobody_has", "Model")
+    assert "a_module_that_nobody_has" not in sys.modules
+    assert adapters.is_instance_of(torch.nn.Flatten(), "torch.nn", "Module")
+    assert not adapters.is_instance_of(3, "torch", "__version__")
+
+
+def test_input_and_weights_of_a_pytorch_model(convnet):
+    adapter = adapters.find_adapter(convnet)(convnet)
+    assert adapter.input == adapters.InputSpec(size=None, n_channels=3, channel_axis=1)
+    weights = dict(adapter.weights())
+    assert list(weights) == [*dict(convnet.named_parameters()), *dict(convnet.named_buffers())]
+    np.testing.assert_array_equal(weights["4.bias"].view(np.float32), convnet[4].bias.detach().numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_weights_are_raw_bytes_of_any_dtype(dtype):
+    model = torch.nn.BatchNorm2d(3).to(dtype)
+    model.weight.data = torch.arange(6).to(dtype)[::2]  # not contiguous
+    model.register_buffer("extra", torch.tensor(2.0), persistent=False)
+    weights = dict(adapters.find_adapter(model)(model).weights())
+    assert {"weight", "running_mean", "num_batches_tracked", "extra"} <= set(weights)
+    assert weights["weight"].dtype == np.uint8
+    restored = torch.from_numpy(weights["weight"].copy()).view(dtype)
+    assert torch.equal(restored, model.weight.detach())
