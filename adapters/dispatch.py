@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-import warnings
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
 
 from .contract import Adapter
-from .errors import AdapterWarning, MissingFrameworkError, UnsupportedModelError
+from .errors import MissingFrameworkError, UnsupportedModelError, warn
 from .extractor import ActivationsExtractor
 from .frameworks import FRAMEWORKS, Framework
 
@@ -123,8 +122,4 @@ def _third_party() -> Iterator[type[Adapter]]:
         try:
             yield point.load()
         except Exception as error:
-            warnings.warn(
-                f"Adapter {point.name!r} of entry point {point.value!r} does not import ({error}); it is left out.",
-                AdapterWarning,
-                stacklevel=4,
-            )
+            warn(f"Adapter {point.name!r} of entry point {point.value!r} does not import ({error}); it is left out.")

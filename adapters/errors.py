@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "UnsupportedModelError",
     "did_you_mean",
     "listing",
+    "warn",
 ]
 
 
@@ -128,3 +131,11 @@ def listing(items: Sequence[object], limit: int = 5) -> str:
     shown = ", ".join(str(item) for item in items[:limit])
     rest = len(items) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def warn(message: str) -> None:
+    """Warn with `AdapterWarning`, at the line of the user's code that called into this package."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(__package__):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, AdapterWarning, stacklevel=level)

@@ -15,8 +15,9 @@ from .callables import Preprocess, as_preprocessing
 from .collecting import Collected
 from .contract import Adapter
 from .decoding import Decoder, OnError
+from .errors import listing, warn
 from .guessing import guess_preprocessing, image_shape_of
-from .layers import LOGITS, Layers, resolve
+from .layers import LOGITS, LayerRequest, Layers, resolve
 from .microsaccades import spiral
 from .planning import LayerCost, Plan, RunReport, available_memory
 from .presenting import Presented, present
@@ -71,6 +72,7 @@ class ActivationsExtractor(BrainScoreSurface):
         self.batch_size = batch_size
         self._preprocessing: Preprocess | None = None if preprocessing is None else as_preprocessing(preprocessing)
         self._last_report: RunReport | None = None
+        self._warned_of: set[str] = set()
 
     def __call__(
         self,
@@ -80,7 +82,7 @@ class ActivationsExtractor(BrainScoreSurface):
         number_of_trials: int = 1,
         require_variance: bool = False,
         *,
-        calls: Literal["last", "all"] = "last",
+        calls: Literal["last", "all"] | None = None,
         on_error: OnError = "raise",
         progress: bool | None = None,
     ) -> Any:
@@ -99,9 +101,9 @@ class ActivationsExtractor(BrainScoreSurface):
             With ``require_variance``, how often each stimulus is shown, shifted by a microsaccade each time.
         require_variance : bool
             Whether repeated trials shall differ.
-        calls : {'last', 'all'}
+        calls : {'last', 'all'}, optional
             What the name of a layer that runs several times per pass stands for; ``'all'`` gives each call and a
-            coordinate ``time_step``.
+            coordinate ``time_step``. The default is the last call, with one warning that there are more.
         on_error : {'raise', 'skip'}
             What to do about a stimulus that cannot be read; skipped ones are listed in `report`.
         progress : bool, optional
@@ -125,14 +127,16 @@ class ActivationsExtractor(BrainScoreSurface):
         BudgetError
             If the result does not fit into memory.
         """
-        _require_choice("calls", calls, ("last", "all"))
+        _require_choice("calls", calls or "last", ("last", "all"))
         _require_choice("on_error", on_error, ("raise", "skip"))
         presented = self._present(stimuli, number_of_trials if require_variance else 1)
         watch, preprocess = Stopwatch(), self.preprocessing
         with watch.stage("prepare"):
             image_shape = image_shape_of(preprocess, self.adapter, presented.items)
             offered = self.adapter.layers(image_shape)
-            requests = resolve(LOGITS if layers is None else layers, offered, calls=calls)
+            requests = resolve(LOGITS if layers is None else layers, offered, calls=calls or "last")
+            if calls is None:
+                self._warn_of_repeats(requests, offered)
             shapes = request_shapes(self.adapter, requests, offered, image_shape)
             hooks = tuple(self._batch_activations_hooks.values())
             if not hooks:
@@ -264,6 +268,18 @@ class ActivationsExtractor(BrainScoreSurface):
             image_bytes=4 * int(np.prod(image_shape, dtype=np.int64)),
             available_bytes=available_memory(),
         )
+
+    def _warn_of_repeats(self, requests: Sequence[LayerRequest], layers: Layers) -> None:
+        named = {request.name for request in requests if request.call is None and request.name in layers}
+        repeated = sorted(name for name in named - self._warned_of if layers[name].n_calls > 1)
+        if repeated:
+            self._warned_of.update(repeated)
+            n_calls = layers[repeated[0]].n_calls
+            warn(
+                f"{listing(repeated)} of {layers.model} run several times per forward pass; you get the last call. "
+                f"Request '{repeated[0]}@0' ... '{repeated[0]}@{n_calls - 1}', or pass calls='all' for each, or "
+                f"calls='last' if this is what you want."
+            )
 
     def _shifts(self, n_trials: int, image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         n_rows = image_shape[1] if self.adapter.input.channel_axis == 1 else image_shape[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ from PIL import Image
 from .callables import AlreadyPreprocessed, Preprocess
 from .contract import Adapter
 from .decoding import Decoder
-from .errors import AdapterWarning, PreprocessingError, StimulusError
+from .errors import PreprocessingError, StimulusError, warn
 from .preprocessing import Preprocessing, imagenet
 
 __all__ = ["guess_preprocessing", "image_shape_of"]
@@ -26,23 +24,13 @@ _PROBE = Image.fromarray(np.linspace(0, 255, 137 * 211 * 3).astype(np.uint8).res
 def guess_preprocessing(adapter: Adapter) -> Preprocessing:
     """Assume ImageNet's normalisation at the model's own size, and warn, because a wrong one gives wrong values."""
     height, width = adapter.input.size or (_USUAL_SIZE, _USUAL_SIZE)
-    warnings.warn(
+    warn(
         f"No preprocessing travels with {adapter.identifier}: assuming ImageNet's mean and std at {height} x {width} "
         f"pixels. To be sure pass wrap(model, preprocessing=...), for example weights.transforms() or "
         f"adapters.imagenet({height}).",
-        AdapterWarning,
-        stacklevel=_frames_of_ours(),
     )
     guess = imagenet(height).to_dict()
     return Preprocessing.from_dict({**guess, "size": (height, width)})
-
-
-def _frames_of_ours() -> int:
-    """Return the stack level at which a warning of the caller points at the code that called this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(__package__):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def image_shape_of(preprocess: Preprocess, adapter: Adapter, items: Sequence[Any]) -> tuple[int, ...]:

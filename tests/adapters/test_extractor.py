@@ -56,7 +56,9 @@ class Net:
     """A class of no framework."""
 
 
-@pytest.mark.parametrize("model", [object(), 3, "alexnet", None, nn.Conv2d, Net(), lambda x: x], ids=str)
+@pytest.mark.parametrize(
+    "model", [object(), 3, "alexnet", None, nn.Conv2d, Net(), lambda x: x], ids=lambda m: type(m).__name__
+)
 def test_what_is_no_model_is_refused(model):
     with pytest.raises(UnsupportedModelError) as caught:
         adapters.wrap(model)

@@ -104,8 +104,19 @@ def test_table_names_every_layer_and_fits_a_terminal(extractor):
 )
 def test_names_and_globs_are_resolved_in_requested_order(extractor, wanted, found):
     assert extractor.resolve_layers(wanted) == found
-    assembly = extractor(np.zeros((2, 8, 8, 3)), layers=wanted)
+    assembly = extractor(np.zeros((2, 8, 8, 3)), layers=wanted, calls="last")
     assert list(dict.fromkeys(assembly["layer"].values)) == found
+
+
+def test_a_plain_name_of_a_repeated_layer_warns_once(extractor):
+    images = np.zeros((2, 8, 8, 3))
+    with pytest.warns(AdapterWarning, match="relu of Net run several times") as caught:
+        last = extractor(images, layers=["relu", "head"])
+    for fragment in ("'relu@0' ... 'relu@2'", "calls='all'", "calls='last'"):
+        assert fragment in str(caught[0].message)
+    assert caught[0].filename == __file__
+    again = extractor(images, layers=["relu"])  # a second warning would be an error
+    np.testing.assert_array_equal(again.values, last.sel(layer="relu").values)
 
 
 @pytest.mark.parametrize(

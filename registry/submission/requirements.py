@@ -1,0 +1,134 @@
+"""Turn the distributions that a model imports into lines of ``requirements.txt``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from .errors import SubmissionError
+
+__all__ = ["distributions_of", "requirement_lines"]
+
+# What Brain-Score itself requires (brainscore-vision 2.4.2, brainscore-core 2.5.0): a pin outside of it would break the
+# environment in which the model is scored, so such a distribution is named without one.
+_HOST_SPECIFIERS = {
+    "numpy": "<2",
+    "pandas": "<3",
+    "scikit-learn": "<1.6",
+    "torch": ">=2.6",
+    "torchvision": ">=0.21",
+    "xarray": "<2022.6",
+}
+
+
+def distributions_of(module: str) -> list[str]:
+    """Return the names of the installed distributions that provide a module.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name; its first part decides unless several distributions share that.
+
+    Returns
+    -------
+    list of str
+        Usually one; empty for a module that belongs to none.
+    """
+    top = module.split(".")[0]
+    if top not in _distributions_by_module():  # perhaps it was installed since
+        _distributions_by_module.cache_clear()
+    names = sorted(set(_distributions_by_module().get(top, ())))
+    if len(names) < 2:
+        return names
+    stem = module.replace(".", "/")
+    owners = [name for name in names if any(_begins(str(file), stem) for file in _files(name))]
+    return owners or names
+
+
+def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -> list[str]:
+    """Return the lines of ``requirements.txt``, sorted.
+
+    Parameters
+    ----------
+    distributions : iterable of str
+        Names of installed distributions; each is pinned to its installed version, unless Brain-Score needs another.
+    given : sequence of str
+        Lines of the user's, which replace derived ones of the same distribution.
+
+    Returns
+    -------
+    list of str
+        One requirement each.
+
+    Raises
+    ------
+    SubmissionError
+        If a line given is no requirement, or a distribution was installed from a folder of this machine.
+    """
+    lines = {}
+    for line in given:
+        try:
+            lines[canonicalize_name(Requirement(line).name)] = line.strip()
+        except InvalidRequirement as error:
+            raise SubmissionError(
+                f"requirements={list(given)!r} has the line {line!r}, which pip cannot read ({error}). "
+                "Write it as 'name==version'."
+            ) from None
+    for name in distributions:
+        key = canonicalize_name(name)
+        if key not in lines:
+            lines[key] = _pinned(name)
+    return [lines[name] for name in sorted(lines)]
+
+
+def _pinned(name: str) -> str:
+    distribution = importlib.metadata.distribution(name)
+    address = _address(distribution)
+    if address:
+        return f"{name} @ {address}"
+    try:
+        version = Version(distribution.version)
+    except InvalidVersion:
+        return name
+    host = SpecifierSet(_HOST_SPECIFIERS.get(canonicalize_name(name), ""))
+    return f"{name}=={version.public}" if host.contains(version, prereleases=True) else name
+
+
+def _address(distribution: importlib.metadata.Distribution) -> str:
+    text = distribution.read_text("direct_url.json")
+    if not text:
+        return ""
+    origin = json.loads(text)
+    url = str(origin.get("url", ""))
+    if url.startswith("file:"):
+        if "archive_info" in origin:  # a wheel that lay beside pip: the index has the same version
+            return ""
+        raise SubmissionError(
+            f"The model imports {distribution.name!r}, which is installed from {url} and cannot be installed on "
+            f"Brain-Score's server. Publish it, or install it editable (pip install -e) so that it is copied along."
+        )
+    if "vcs_info" in origin:
+        return f"{origin['vcs_info'].get('vcs', 'git')}+{url}@{origin['vcs_info'].get('commit_id', '')}".rstrip("@")
+    return url
+
+
+@cache
+def _distributions_by_module() -> dict[str, list[str]]:
+    return {module: list(names) for module, names in importlib.metadata.packages_distributions().items()}
+
+
+@cache
+def _files(name: str) -> tuple[Path, ...]:
+    return tuple(Path(str(file)) for file in importlib.metadata.files(name) or ())
+
+
+def _begins(file: str, stem: str) -> bool:
+    return file.startswith(f"{stem}/") or file.startswith(f"{stem}.")

@@ -1,0 +1,145 @@
+"""From a registered model to a zip that can be submitted."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from ..entry import ModelEntry
+from ..store import Registry, default_registry
+from .archive import check_output, to_zip, write_whole
+from .errors import SubmissionError, SubmissionWarning
+from .problem import Problem
+from .requirements import requirement_lines
+from .runtime import runtime_distributions, runtime_files
+from .sources import SourceTree, collect_sources
+from .templates import legacy_functions, legacy_setup, plugin_init, plugin_model, plugin_test
+from .validation import find_problems
+
+__all__ = ["write_submission"]
+
+_REGIONS = ("V1", "V2", "V4", "IT")
+
+
+def write_submission(
+    identifier: str,
+    out: str | Path,
+    *,
+    layout: Literal["plugin", "legacy"] = "plugin",
+    force: bool = False,
+    registry: Registry | None = None,
+    include: Sequence[str | Path] = (),
+) -> Path:
+    """Write a model as the zip that Brain-Score takes.
+
+    The zip needs nothing of this machine: it holds the file that registers the model, the modules and small files
+    beside it that this uses, the part of our library that runs it, and a list of what has to be installed.
+
+    Parameters
+    ----------
+    identifier : str
+        Of a registered model.
+    out : str or Path
+        Folder for the zip; made if it is not there.
+    layout : {"plugin", "legacy"}
+        Today's plugin, ``<identifier>.zip``, or the layout of 2021, ``<identifier>_legacy.zip``.
+    force : bool
+        Whether to replace a zip that is there already.
+    registry : Registry, optional
+        Where the model is registered; the default registry if not given.
+    include : sequence of str or Path
+        More files, folders or patterns to bring along, relative to the model's file.
+
+    Returns
+    -------
+    Path
+        The zip.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such model.
+    SubmissionError
+        If it cannot be packaged, or the result breaks a rule of :func:`validate_submission`.
+    SubmissionExistsError, SubmissionOutputError
+        If the zip exists, or cannot be written.
+    """
+    if layout not in ("plugin", "legacy"):
+        raise SubmissionError(f"layout={layout!r} is not known; expected 'plugin' or 'legacy'.")
+    models = default_registry if registry is None else registry
+    entry = models[identifier]
+    path = Path(out) / (f"{identifier}.zip" if layout == "plugin" else f"{identifier}_legacy.zip")
+    check_output(path, force=force)
+    tree = collect_sources(entry, include)
+    files = _submission_files(entry, layout, tree)
+    _check_is_found_again(entry, models)
+    content = to_zip(files)
+    _check_result(find_problems(io.BytesIO(content), path.name), path)
+    write_whole(path, content)
+    for missing in tree.missing:
+        warnings.warn(
+            f"{path.name} was written without {missing}, which the model's source names but which is not there. If the "
+            "model makes that file itself, build it once, then write the submission again.",
+            SubmissionWarning,
+            stacklevel=2,
+        )
+    return path
+
+
+def _submission_files(
+    entry: ModelEntry, layout: Literal["plugin", "legacy"], tree: SourceTree
+) -> dict[PurePosixPath, bytes]:
+    requirements = requirement_lines(tree.distributions | runtime_distributions(), entry.requirements)
+    root = PurePosixPath(entry.identifier)
+    if layout == "plugin":
+        package = root / "models" / entry.identifier
+        texts = _plugin_texts(entry, tree, requirements)
+        files = {package / name: text.encode() for name, text in texts.items()}
+    else:
+        package = root / "models"
+        texts = {"setup.py": legacy_setup(entry.identifier, requirements), "__init__.py": "", "models/__init__.py": ""}
+        texts[f"models/{entry.kind}_models.py"] = legacy_functions(entry, tree.main)
+        files = {root / name: text.encode() for name, text in texts.items()}
+    for place, content in {**runtime_files(), **tree.files}.items():
+        files[package / place] = content
+    return files
+
+
+def _plugin_texts(entry: ModelEntry, tree: SourceTree, requirements: Sequence[str]) -> dict[str, str]:
+    texts = {
+        "__init__.py": plugin_init(entry.identifier),
+        "model.py": plugin_model(entry, tree.main),
+        "test.py": plugin_test(entry.identifier),
+        "requirements.txt": "".join(f"{line}\n" for line in requirements),
+    }
+    known = entry.region_layer_map
+    if known is not None and all(region in known for region in _REGIONS):
+        texts[f"region_layer_map/{entry.identifier}.json"] = f"{json.dumps(dict(known), indent=2)}\n"
+    return texts
+
+
+def _check_is_found_again(entry: ModelEntry, models: Registry) -> None:
+    """Refuse a model which importing its module would not register where a submission can find it."""
+    if models is default_registry:
+        return
+    module = sys.modules.get(entry.source.registering_module)
+    if module is not None and not any(value is models for value in vars(module).values()):
+        raise SubmissionError(
+            f"Model {entry.identifier!r} is registered in a registry that {entry.source.registering_file} does not "
+            "hold in a variable, so the submission could not find it. Register it without registry=, or make the "
+            "registry a variable of that file."
+        )
+
+
+def _check_result(problems: Sequence[Problem], path: Path) -> None:
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        lines = "\n".join(f"- {problem}" for problem in errors)
+        raise SubmissionError(f"{path.name} would be refused, so it was not written:\n{lines}", errors)
+    for problem in problems:
+        warnings.warn(f"{path.name} was written, but: {problem}", SubmissionWarning, stacklevel=3)
