@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import adapters
-from adapters.errors import ActivationShapeError, LayerNeverRanError, LayerNotFoundError
+from adapters.errors import ActivationShapeError, AdapterWarning, LayerNeverRanError, LayerNotFoundError
 
 
 class Net(nn.Module):

@@ -155,7 +155,7 @@ class Recurrent(nn.Module):
 )
 def test_recurrent_layers_stop_at_the_requested_call(listed, batch, layers, n_cells):
     model, images = Recurrent(), batch(2, 3, 2, 2)
-    assembly = listed(model)(images, layers)
+    assembly = listed(model)(images, layers, calls="last")
     assert model.cell.n_calls == n_cells
     assert model.after.n_calls == 0
     last = int(layers[-1].partition("@")[2] or 4)
