@@ -175,17 +175,16 @@ def test_main_program_gets_told_to_package_from_outside(write_project, tmp_path)
     assert not (folder / "out").exists()
 
 
-def test_model_registered_by_a_running_program_cannot_be_packaged(tmp_path):
-    models = Registry()
-
-    @register_model(registry=models)
-    def net():
-        return None
-
-    with pytest.raises(
-        SubmissionError, match=r"was not registered by importing a file, .*Register it at the top level"
-    ):
-        write_submission("net", tmp_path, registry=models)
+def test_model_registered_by_a_running_program_cannot_be_packaged(write_project):
+    late = "from registry import register_model\ndef register():\n    register_model('net')(lambda: None)\n"
+    main = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport late\nlate.register()\n"
+    main += "from registry.submission import write_submission\nwrite_submission('net', 'out')\n"
+    folder = write_project({"late.py": late, "main.py": main})
+    result = subprocess.run([sys.executable, "main.py"], cwd=folder, capture_output=True, text=True, check=False)
+    last = result.stderr.strip().splitlines()[-1]
+    assert "was not registered by importing a file" in last
+    assert "Register it at the top level" in last
+    assert not (folder / "out").exists()
 
 
 def test_model_of_an_installed_package_cannot_be_packaged(write_project, tmp_path):
