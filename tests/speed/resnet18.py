@@ -6,9 +6,12 @@ Three cases: all 52 leaf layers, `avgpool`, `conv1`. Each round runs, one after 
 (a) the bare forward on tensors that are loaded already,
 (d) decoding and preprocessing alone, as users write it: Pillow and torchvision, one thread,
 (b) = (d) then (a), one after the other,
-(x) the extractor.
-The figures are medians over the rounds; what counts are the ratios. Peak memory is sampled while each part runs, above
-what the process held before it.
+(c) one copy of as many bytes as the result has, into fresh memory,
+(x) the extractor,
+(w) the extractor once more, into the memory that (x) gave back a moment ago.
+Seconds are medians over the rounds; what counts are the ratios, each the median of the rounds' own. On a virtual machine,
+memory that the host has to find first can cost a second per gigabyte: that is why there are (c) and (w). Peak memory is
+sampled while each part runs, above what was held before it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ import argparse
 import gc
 import os
 import platform
-import statistics
 import tempfile
 import threading
 import time
@@ -83,6 +85,16 @@ def write_images(folder: Path, n_images: int) -> list[str]:
     return paths
 
 
+def fresh_copy(n_rows: int, n_columns: int, batch: int) -> np.ndarray:
+    """Fill memory that was never touched before, batch by batch, from memory that was."""
+    source, copy = torch.ones(batch, min(n_columns, 100_000)), np.empty((n_rows, n_columns), np.float32)
+    for row in range(0, n_rows, batch):
+        for column in range(0, n_columns, source.shape[1]):
+            block = torch.from_numpy(copy[row : row + batch, column : column + source.shape[1]])
+            block.copy_(source[: block.shape[0], : block.shape[1]])
+    return copy
+
+
 def compare(name: str, layers: list[str], paths: list[str], model: torch.nn.Module, rounds: int, batch: int) -> None:
     """Print the ratios of one case."""
     extractor = adapters.wrap(model, identifier="resnet18", preprocessing=adapters.imagenet(224), batch_size=batch)
@@ -103,31 +115,35 @@ def compare(name: str, layers: list[str], paths: list[str], model: torch.nn.Modu
                 model(images[start : start + batch])
 
     loaded = decode()
+    n_neuroids = extractor.plan(paths, layers).n_neuroids
     parts: dict[str, Callable[[], Any]] = {
         "a": lambda: forward(loaded),
+        "c": lambda: fresh_copy(len(paths), n_neuroids, batch),
         "d": decode,
         "b": lambda: forward(decode()),
-        "x": lambda: extractor(paths, layers, progress=False),
+        "x": lambda: extractor(paths, layers, calls="last", progress=False),
+        "w": lambda: extractor(paths, layers, calls="last", progress=False),
     }
-    forward(torch.zeros(2, 3, 224, 224))
-    extractor(paths[:2], layers)
+    forward(loaded[:2])
     seconds: dict[str, list[float]] = {part: [] for part in parts}
     peaks: dict[str, int] = dict.fromkeys(parts, 0)
     for _ in range(rounds):
         for part, run in parts.items():
             with measured() as sampled:
                 result = run()
+            del result
             seconds[part].append(sampled.seconds)
             peaks[part] = max(peaks[part], sampled.peak)
-            if part == "x":
-                n_bytes = result.nbytes
-            del result
-    a, d, b, x = (statistics.median(seconds[part]) for part in "adbx")
-    print(f"\n{name}: {len(layers)} layers x {len(paths)} images, result {n_bytes / 1e9:.2f} GB")
-    print(
-        f"  (a) bare forward {a:6.2f} s   (d) decode {d:6.2f} s   (b) one after the other {b:6.2f} s   (x) {x:6.2f} s"
-    )
-    print(f"  x/b = {x / b:.2f}   x/a = {x / a:.2f}   x/max(a, d) = {x / max(a, d):.2f}")
+    a, b, c, d, x, w = (np.array(seconds[part]) for part in "abcdxw")
+
+    def ratio(over: np.ndarray, under: np.ndarray) -> str:
+        return f"{np.median(over / under):.2f} ({(over / under).min():.2f}-{(over / under).max():.2f})"
+
+    longer = np.maximum(a, d)
+    print(f"\n{name}: {len(layers)} layers x {len(paths)} images, result {4 * n_neuroids * len(paths) / 1e9:.2f} GB")
+    print("  " + ", ".join(f"({part}) {np.median(times):.2f} s" for part, times in seconds.items()))
+    print(f"  x/b = {ratio(x, b)}, x/(b+c) = {ratio(x, b + c)}, x/max(a,d) = {ratio(x, longer)}")
+    print(f"  w/b = {ratio(w, b)}, w/max(a,d) = {ratio(w, longer)}")
     print(f"  peak memory: (b) {peaks['b'] / 1e9:.2f} GB, (x) {peaks['x'] / 1e9:.2f} GB")
     print(f"  {extractor.report()}")
 
