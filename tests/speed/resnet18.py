@@ -9,7 +9,7 @@ Three cases: all 52 leaf layers, `avgpool`, `conv1`. Each round runs, one after 
 (c) one copy of as many bytes as the result has, into fresh memory,
 (x) the extractor,
 (w) the extractor once more, into the memory that (x) gave back a moment ago.
-Seconds are medians over the rounds; what counts are the ratios, each the median of the rounds' own. On a virtual machine,
+Seconds are medians over the rounds; what counts are the ratios, each the median of the rounds' own. On virtual machines
 memory that the host has to find first can cost a second per gigabyte: that is why there are (c) and (w). Peak memory is
 sampled while each part runs, above what was held before it.
 """
