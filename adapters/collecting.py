@@ -93,8 +93,8 @@ class Collected:
 
     def repeat(self, rows: np.ndarray, sources: np.ndarray) -> None:
         """Copy rows to the rows of duplicates, in place and in blocks that stay small."""
-        values = self._filled()
         for start in range(0, len(rows), 64):
+            values = self._filled()
             values[rows[start : start + 64]] = values[sources[start : start + 64]]
 
 

@@ -166,7 +166,6 @@ class ActivationsExtractor(BrainScoreSurface):
             run.execute(decoder, image_shape, advance)
         self.batch_size = run.batch_limit
         with watch.stage("labels"):
-            collected.repeat(presented.repeated_rows, presented.repeated_from)
             values, labels = presented.kept(collected, decoder.skipped)
             neuroid = neuroid_index(
                 [LayerValues(r.requested, collected.shapes[r.requested], r.call) for r in requests],

@@ -51,7 +51,7 @@ class Presented:
         return len(self.labels)
 
     def kept(self, collected: Collected, skipped: Mapping[int, StimulusError]) -> tuple[np.ndarray, pd.DataFrame]:
-        """Return values and labels without the rows of skipped items.
+        """Copy the rows of duplicates, and return values and labels without the rows of skipped items.
 
         Raises
         ------
@@ -62,6 +62,7 @@ class Presented:
             raise StimulusError(
                 f"None of the {len(self.items)} stimuli could be read. The first: {next(iter(skipped.values()), '')}"
             )
+        collected.repeat(self.repeated_rows, self.repeated_from)
         if not skipped:
             return collected.values, self.labels
         keep = ~np.isin(self.row_items, list(skipped))

@@ -143,3 +143,12 @@ def test_no_decoding_thread_survives_an_error(some_broken, counting):
 def test_files_are_closed(counting, image_files, recwarn):
     wrapped(counting)(image_files(4), layers=["logits"])
     assert [w for w in recwarn if issubclass(w.category, ResourceWarning)] == []
+
+
+def test_nothing_readable_is_one_clear_error_also_with_hooks_and_duplicates(convnet, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    extractor = adapters.wrap(convnet, preprocessing=adapters.raw(8))
+    extractor.register_batch_activations_hook(lambda batch: batch)
+    with pytest.raises(StimulusError, match="None of the 1 stimuli could be read"):
+        extractor([str(broken), str(broken)], ["0"], on_error="skip")
