@@ -93,8 +93,9 @@ class Layers(Sequence[str]):
         In execution order.
     model : str
         Name of the model's class, for messages.
-    output : Layer
-        The model's final output, which answers to ``'logits'``.
+    output : Layer, optional
+        The model's final output, which answers to ``'logits'``; None when it cannot be read, with the reason in
+        ``unreadable``.
     not_run : sequence of str
         Names that exist in the model but that its forward pass does not call.
     unreadable : mapping of str to str
@@ -106,7 +107,7 @@ class Layers(Sequence[str]):
         layers: Sequence[Layer],
         *,
         model: str,
-        output: Layer,
+        output: Layer | None,
         not_run: Sequence[str] = (),
         unreadable: Mapping[str, str] | None = None,
     ) -> None:
@@ -117,7 +118,8 @@ class Layers(Sequence[str]):
         self.unreadable = dict(unreadable or {})
         self._by_name = {alias: layer for layer in self._layers for alias in layer.aliases}
         self._by_name.update({layer.name: layer for layer in self._layers})
-        self._by_name[LOGITS] = output
+        if output is not None:
+            self._by_name[LOGITS] = output
 
     def __len__(self) -> int:
         return len(self._layers)

@@ -96,7 +96,7 @@ class Run:
             If the device cannot hold even one image.
         """
         with self.adapter.open(self.requests, image_shape) as forward:
-            for number, batch in enumerate(self.stopwatch.waiting(batches)):
+            for number, batch in enumerate(self.stopwatch.waiting(batches), start=1):
                 for rows, images in self._presented(batch):
                     self._forward(forward, rows, images, number)
                 on_batch(len(batch.positions))

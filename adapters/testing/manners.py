@@ -94,7 +94,7 @@ def check_failing_forward(case: AdapterCase) -> None:
         ModelForwardError,
         lambda: extract(case, extractor, _bright_at(images, 3), _READ),
         "A model that raises in its second batch",
-        "batch 1",
+        "batch 2",
         "broken on purpose",
     )
     _require_values(case, extract(case, extractor, images, _READ), images, "after a run that raised")

@@ -25,7 +25,7 @@ class Fragile(nn.Module):
     def forward(self, images):
         values = self.norm(self.conv(images))
         self.n_batches += 1
-        if self.error is not None and self.n_batches == 8:
+        if self.error is not None and self.n_batches == 7:
             raise self.error
         return values
 

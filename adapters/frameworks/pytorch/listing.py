@@ -136,15 +136,14 @@ def list_layers(model: nn.Module, forward: Any, images: torch.Tensor) -> Layers:
             ran.append(readable)
     output = next((found for found in ran if found.module is model), None)
     if output is None:
-        reason = unreadable.get("", "it was not called as a module")
-        raise ModelForwardError(f"The output of {type(model).__name__} cannot be read: {reason}")
+        unreadable[LOGITS] = unreadable.pop("", "it was not called as a module. Request another layer.")
     ran = sorted((found for found in ran if found is not output), key=lambda found: found.first_position)
     return Layers(
         _layers(ran),
         model=type(model).__name__,
-        output=_layer(output, LOGITS, ()),
-        not_run=not_run,
-        unreadable={name: reason for name, reason in unreadable.items() if name},
+        output=None if output is None else _layer(output, LOGITS, ()),
+        not_run=[name for name in not_run if name],
+        unreadable=unreadable,
     )
 
 

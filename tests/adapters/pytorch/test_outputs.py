@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers.utils import ModelOutput
 
-from adapters.errors import ActivationShapeError, ModelForwardError
+from adapters.errors import ActivationShapeError
 
 Pair = namedtuple("Pair", ["first", "second"])
 
@@ -130,7 +130,7 @@ def test_outputs_that_are_no_activations_are_not_offered(read, batch, make, frag
 
 
 def test_model_whose_output_is_nothing_of_the_kind(read, batch):
-    with pytest.raises(ModelForwardError, match="first axis must be the batch"):
+    with pytest.raises(ActivationShapeError, match="first axis must be the batch"):
         read(Making(lambda x, y, z: x.mean((0, 2, 3))[:1]), batch(3, 3, 2, 2))
 
 
@@ -228,3 +228,21 @@ def test_strides_do_not_change_values(read, batch, n_images):
     }.items():
         np.testing.assert_array_equal(assembly.sel(layer=name).values, expected.reshape(n_images, -1))
     np.testing.assert_allclose(assembly.sel(layer="scalar").values[:, 0], images.sum((1, 2, 3)), rtol=1e-5)
+
+
+class Counts(nn.Module):
+    """Ends in whole numbers, as a detector or an argmax does."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, images):
+        return self.conv(images).flatten(1).argmax(dim=1)
+
+
+def test_a_model_whose_output_cannot_be_read_can_be_read_elsewhere(read, hand_hooked, batch):
+    model, images = Counts(), batch(3, 3, 8, 8)
+    np.testing.assert_array_equal(read(model, images, ["conv"]).values, hand_hooked(model, images, ["conv"])["conv"])
+    with pytest.raises(ActivationShapeError, match=r"'logits'.*no floating-point array"):
+        read(model, images, ["logits"])
