@@ -79,7 +79,7 @@ class Registry(Mapping[str, ModelEntry]):
         """Add a model.
 
         A function that is registered again from the same place, because its module or notebook cell was run again,
-        replaces its older self.
+        replaces its older self; and what was typed into a notebook gives way to whatever comes later.
 
         Parameters
         ----------
@@ -128,6 +128,8 @@ class Registry(Mapping[str, ModelEntry]):
 
 def _is_read_again(known: ModelEntry, entry: ModelEntry) -> bool:
     if known.function is entry.function:
+        return True
+    if known.source.is_interactive:  # a cell that was changed and run again, or moved to a file
         return True
     code = getattr(known.function, "__code__", None)
     if code is not None and code is getattr(entry.function, "__code__", None):

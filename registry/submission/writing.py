@@ -19,6 +19,7 @@ from .requirements import requirement_lines
 from .runtime import runtime_distributions, runtime_files
 from .sources import SourceTree, collect_sources
 from .templates import legacy_functions, legacy_setup, plugin_init, plugin_model, plugin_test
+from .trial import run_alone
 from .validation import find_problems
 
 __all__ = ["write_submission"]
@@ -34,6 +35,7 @@ def write_submission(
     force: bool = False,
     registry: Registry | None = None,
     include: Sequence[str | Path] = (),
+    trial: bool = True,
 ) -> Path:
     """Write a model as the zip that Brain-Score takes.
 
@@ -54,6 +56,8 @@ def write_submission(
         Where the model is registered; the default registry if not given.
     include : sequence of str or Path
         More files, folders or patterns to bring along, relative to the model's file.
+    trial : bool
+        Whether to import the zip and build its model in a fresh process first, which notices what was left behind.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def write_submission(
     ModelNotFoundError
         If there is no such model.
     SubmissionError
-        If it cannot be packaged, or the result breaks a rule of :func:`validate_submission`.
+        If it cannot be packaged, does not work by itself, or breaks a rule of :func:`validate_submission`.
     SubmissionExistsError, SubmissionOutputError
         If the zip exists, or cannot be written.
     """
@@ -80,6 +84,8 @@ def write_submission(
     _check_is_found_again(entry, models)
     content = to_zip(files)
     _check_result(find_problems(io.BytesIO(content), path.name), path)
+    if trial:
+        run_alone(content, identifier, entry.kind, layout)
     write_whole(path, content)
     for missing in tree.missing:
         warnings.warn(
