@@ -184,7 +184,7 @@ class Layers(Sequence[str]):
         names = [layer.name for layer in self._layers]
         width = max([len(name) for name in names] + [len("layer")])
         kind_width = max([len(layer.kind) for layer in self._layers] + [len("kind")])
-        lines = [f"{self.model}: {len(self)} layers in execution order"]
+        lines = [f"{self.model}: {len(self)} layer{"s" * (len(self) != 1)} in execution order"]
         lines.append(f"{'layer':<{width}}  {'kind':<{kind_width}}  {'shape per image':<18}  notes")
         for layer in self._layers:
             notes = ([f"called {layer.n_calls}x"] if layer.n_calls > 1 else []) + (

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import ScoringError
-from .estimators import logistic_readout, single_threaded, standardiser
+from .errors import ScoringError, counted
+from .estimators import logistic_readout, quiet_fit, single_threaded, standardiser
 
 __all__ = ["ProbabilitiesReadout"]
 
@@ -45,12 +45,12 @@ class ProbabilitiesReadout:
         indices, self._choices = pd.factorize(np.asarray(labels, dtype=object))  # in the order of first appearance
         if len(self._choices) < 2:
             raise ScoringError(
-                f"The fitting stimuli have {len(self._choices)} different label(s), but a choice needs at least 2. "
-                "Pass stimuli with several values in the column image_label."
+                f"The fitting stimuli have {counted(len(self._choices), 'different label')}, but a choice needs "
+                "at least 2. Pass stimuli with several values in the column image_label."
             )
         self._scaler = standardiser()
         scaled = self._scaler.fit_transform(_values(features))
-        with single_threaded():
+        with single_threaded(), quiet_fit():
             self._classifier = logistic_readout().fit(scaled, indices)
         return self
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import registry as model_registry
 from adapters.errors import UnsupportedModelError
 
-from .errors import ScoringError
+from .errors import ScoringError, counted
 from .regression import N_COMPONENTS
 
-__all__ = ["Candidate", "as_candidate", "spread_layers"]
+__all__ = ["Candidate", "as_candidate", "layers_to_fit", "spread_layers"]
 
 _N_SPREAD_LAYERS = 5
 
@@ -29,6 +29,8 @@ class Candidate:
         Returns the extractor, or the brain model.
     layers : callable
         Takes the extractor and returns the names of the layers to choose from.
+    takes_all_layers : bool
+        Whether nobody listed the layers, so that those which are too small to be fitted are left out, not refused.
     is_brain_model : bool
         Whether ``build`` returns a brain model, which has no layers to choose from.
     is_registered : bool
@@ -46,6 +48,7 @@ class Candidate:
     identifier: str
     build: Callable[[], Any]
     layers: Callable[[Any], list[str]] = field(default=lambda extractor: [])
+    takes_all_layers: bool = False
     is_brain_model: bool = False
     is_registered: bool = False
     bibtex: str = ""
@@ -116,15 +119,50 @@ def spread_layers(extractor: Any) -> list[str]:
             f"{type(extractor).__name__} does not list its layers, so there are none to choose from. "
             "Register the model with @register_model(layers=[...]) and check its identifier."
         )
-    names = [name for name in table if table[name].n_neuroids >= N_COMPONENTS]
-    if not names:
-        raise ScoringError(
-            f"None of the {len(table)} layers has {N_COMPONENTS} or more features, which PLS regression needs. "
-            "A model has to have at least one such layer to be scored."
-        )
+    names = _large_enough(extractor, table)
     n_picked = min(_N_SPREAD_LAYERS, len(names))
     last = len(names) - 1
     return [names[round(i * last / max(n_picked - 1, 1))] for i in range(n_picked)]
+
+
+def layers_to_fit(candidate: Candidate, extractor: Any, layers: Sequence[str], region: str) -> list[str]:
+    """Return the layers that are fitted to a region, to choose one of them.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The model and what it declares.
+    extractor : ActivationsExtractor
+        The model, built.
+    layers : sequence of str
+        What ``candidate.layers`` returned.
+    region : str
+        The region to choose a layer for.
+
+    Returns
+    -------
+    list of str
+        None when ``region_layer_map`` names the layer; else all layers, without the small ones if nobody listed them.
+
+    Raises
+    ------
+    ScoringError
+        When no layer is large enough.
+    """
+    if region in candidate.region_layer_map:
+        return []
+    return _large_enough(extractor, layers) if candidate.takes_all_layers else list(layers)
+
+
+def _large_enough(extractor: Any, layers: Iterable[str]) -> list[str]:
+    names = list(layers)
+    large = [name for name in names if extractor.layers[name].n_neuroids >= N_COMPONENTS]
+    if not large:
+        raise ScoringError(
+            f"The model has {counted(len(names), 'layer')}, none with {N_COMPONENTS} or more features, which PLS "
+            "regression needs. A model has to have at least one such layer to be scored."
+        )
+    return large
 
 
 def _from_entry(entry: model_registry.ModelEntry) -> Candidate:
@@ -132,6 +170,7 @@ def _from_entry(entry: model_registry.ModelEntry) -> Candidate:
         identifier=entry.identifier,
         build=entry.build,
         layers=entry.resolved_layers,
+        takes_all_layers=entry.layers is None,
         is_brain_model=entry.kind == "brain",
         is_registered=True,
         bibtex=entry.bibtex,

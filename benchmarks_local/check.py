@@ -75,7 +75,9 @@ def check_model(model: Any, *, registry: Any = None, stream: TextStream | None =
 
 @contextmanager
 def _left_as_found() -> Iterator[None]:
-    """Restore Python's and NumPy's random state, and keep Brain-Score from caching mock activations."""
+    """Restore the random states of Python, NumPy and torch, and keep Brain-Score from caching mock activations."""
+    torch = sys.modules.get("torch")  # never imported: where it is not loaded there is no state to restore
+    torch_state = None if torch is None else torch.get_rng_state()
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - models use the global one
     caching = os.environ.get("RESULTCACHING_DISABLE")
     os.environ["RESULTCACHING_DISABLE"] = "1"
@@ -84,6 +86,8 @@ def _left_as_found() -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
+        if torch is not None:
+            torch.set_rng_state(torch_state)
         if caching is None:
             del os.environ["RESULTCACHING_DISABLE"]
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.errors import AdapterError
 
-__all__ = ["BenchmarkNotFoundError", "CheckError", "ScoreExtraMissingError", "ScoringError"]
+__all__ = ["BenchmarkNotFoundError", "CheckError", "ScoreExtraMissingError", "ScoringError", "counted"]
 
 
 class ScoringError(AdapterError, ValueError):
@@ -33,3 +33,28 @@ class BenchmarkNotFoundError(AdapterError, KeyError):
 
 class ScoreExtraMissingError(AdapterError, ImportError):
     """Scoring was asked for, and scikit-learn is not installed."""
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    noun : str
+        What, of one.
+    plural : str
+        What, of several; with an s when empty.
+
+    Returns
+    -------
+    str
+        Thousands are separated by commas.
+
+    Examples
+    --------
+    >>> counted(1, "feature"), counted(2000, "feature"), counted(2, "stimulus", "stimuli")
+    ('1 feature', '2,000 features', '2 stimuli')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

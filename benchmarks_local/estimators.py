@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import AbstractContextManager
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +21,7 @@ __all__ = [
     "logistic_readout",
     "pca",
     "pls",
+    "quiet_fit",
     "single_threaded",
     "standardiser",
     "stratified_splits",
@@ -48,6 +52,21 @@ def single_threaded() -> AbstractContextManager[Any]:
     """Keep linear algebra on one thread: for small matrices faster, on a busy machine ten times, and repeatable."""
     context: AbstractContextManager[Any] = _import("threadpoolctl").threadpool_limits(limits=1)
     return context
+
+
+@contextmanager
+def quiet_fit() -> Iterator[None]:
+    """Keep scikit-learn's notes on convergence away from a user who cannot choose the number of iterations.
+
+    Only in the main thread: warning filters are shared by all threads, and restoring them in one breaks the others.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=_sklearn("exceptions").ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="Line Search failed")  # the other one of the solver newton-cg
+        yield
 
 
 def standardiser() -> Any:

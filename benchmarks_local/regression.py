@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ScoringError
-from .estimators import pls, single_threaded, stratified_splits
+from .errors import ScoringError, counted
+from .estimators import pls, quiet_fit, single_threaded, stratified_splits
 from .verification import verify_finite
 
 __all__ = ["N_COMPONENTS", "CrossValidated", "pearson_per_neuroid", "pls_correlation", "rotate"]
 
 N_COMPONENTS = 25
+_ROUNDING = 1e-12  # of the largest value: equal rows are not quite equal any more when they have been rotated
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +86,7 @@ def pls_correlation(source: NDArray[Any], target: NDArray[Any], strata: NDArray[
     x, y = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
     splits = stratified_splits(np.asarray(strata))
     _refuse_what_pls_cannot_fit(x, y, n_train=len(splits[0][0]))
-    with single_threaded():
+    with single_threaded(), quiet_fit():
         x = rotate(x)
         raw = np.stack([_correlate_split(x, y, train, test) for train, test in splits])
     return CrossValidated.from_raw(raw)
@@ -133,7 +134,7 @@ def pearson_per_neuroid(first: NDArray[Any], second: NDArray[Any]) -> Floats:
 
 
 def _correlate_split(x: Floats, y: Floats, train: NDArray[np.intp], test: NDArray[np.intp]) -> Floats:
-    if not np.ptp(x[train], axis=0).any():  # scikit-learn would divide 0 by 0
+    if np.ptp(x[train], axis=0).max() <= _ROUNDING * np.abs(x).max():  # scikit-learn would divide 0 by 0
         return np.full(y.shape[1], np.nan)
     regression = pls(N_COMPONENTS).fit(x[train], y[train])
     return pearson_per_neuroid(regression.predict(x[test]), y[test])
@@ -142,13 +143,13 @@ def _correlate_split(x: Floats, y: Floats, train: NDArray[np.intp], test: NDArra
 def _refuse_what_pls_cannot_fit(x: Floats, y: Floats, n_train: int) -> None:
     if x.shape[1] < N_COMPONENTS:
         raise ScoringError(
-            f"There are {x.shape[1]} features, but PLS regression with {N_COMPONENTS} components needs at least "
-            f"{N_COMPONENTS}. Choose a layer with more features."
+            f"The source has {counted(x.shape[1], 'feature')}, but PLS regression with {N_COMPONENTS} components needs "
+            f"at least {N_COMPONENTS}. Choose a layer with more features."
         )
     if n_train < N_COMPONENTS:
         raise ScoringError(
-            f"There are {n_train} training stimuli, but PLS regression with {N_COMPONENTS} components needs at least "
-            f"{N_COMPONENTS}. Use more stimuli."
+            f"Each split has {counted(n_train, 'training stimulus', 'training stimuli')}, but PLS regression with "
+            f"{N_COMPONENTS} components needs at least {N_COMPONENTS}. Use more stimuli."
         )
     verify_finite(x, "activations")
     verify_finite(y, "recordings")

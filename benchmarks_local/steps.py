@@ -11,12 +11,13 @@ import xarray as xr
 from adapters.errors import listing
 
 from .benchmark import Score
-from .candidate import Candidate
-from .errors import ScoringError
+from .candidate import Candidate, layers_to_fit
+from .errors import ScoringError, counted
 from .mock import draw_stimuli, mock_benchmark
 from .protocols import BrainModel
 from .regression import N_COMPONENTS
 from .selection import layer_values
+from .stability import Stability, differing_layers, is_same, read_again
 from .subject import make_subject
 from .verification import verify_finite, verify_probabilities
 
@@ -24,6 +25,7 @@ __all__ = ["CheckSteps"]
 
 _N_PROBES = 4
 _N_HELD_OUT = 32
+_REGIONS = ("V1", "V2", "V4", "IT")  # the recording targets of brainscore_vision 2.4.2
 
 
 class CheckSteps:
@@ -47,6 +49,8 @@ class CheckSteps:
         self._warnings = warnings
         self._models: list[Any] = []
         self._layers: list[str] = []
+        self._fitted: list[str] = []
+        self._is_noisy = False
 
     def check_registration(self) -> str:
         """Look at what was declared."""
@@ -58,6 +62,12 @@ class CheckSteps:
             self._warnings.append("there is no bibtex, so nobody will be cited. Pass bibtex=... to register_model.")
         elif "url" not in candidate.bibtex.lower() and "doi" not in candidate.bibtex.lower():
             self._warnings.append("the bibtex has neither url nor doi, and Brain-Score needs one. Add it.")
+        unknown = [region for region in candidate.region_layer_map if region not in _REGIONS]
+        if unknown:
+            self._warnings.append(
+                f"region_layer_map names {listing(unknown)}, which no benchmark records from. The regions are "
+                f"{', '.join(_REGIONS)}."
+            )
         return f"{candidate.identifier}, {candidate.visual_degrees:g} visual degrees"
 
     def build_twice(self) -> str:
@@ -71,19 +81,27 @@ class CheckSteps:
         return f"{type(self._models[0]).__name__}, as it was given"
 
     def read_layers(self) -> str:
-        """Read every layer for a few stimuli."""
+        """Read every layer for a few stimuli, also in reversed order and one by one."""
         self._layers = self._candidate.layers(self._models[-1])
+        self._fitted = layers_to_fit(self._candidate, self._models[-1], self._layers, "IT")
         probes, _ = draw_stimuli(self._folder, range(_N_PROBES))
         names = list(dict.fromkeys([*self._layers, *self._committed_layers()]))
         activations = [model(probes, layers=names) for model in self._models]
         sizes = {name: self._read(activations[-1], name) for name in names}
-        if len(activations) == 2 and not _is_same(*activations):
+        stability = read_again(self._models[-1], probes, names, activations[-1])
+        self._judge(stability)
+        steady = [name for name in names if name not in stability.noisy]
+        if len(activations) == 2 and differing_layers(activations[0], activations[1], steady):
             self._warnings.append(
                 "building the model twice gave different activations, so that every run scores another model. "
                 "Load trained weights, or set the seed inside the function."
             )
         del self._models[:-1]
-        return listing([f"{name} {n_features:,} features" for name, n_features in sizes.items()])
+        found = listing([f"{name} {counted(n_features, 'feature')}" for name, n_features in sizes.items()])
+        n_left_out = len(self._layers) - len(self._fitted) if self._fitted else 0
+        if not n_left_out:
+            return found
+        return f"{found}; {n_left_out} with fewer than {N_COMPONENTS} features left out of the selection"
 
     def draw_and_place(self) -> str:
         """Generate the stimuli and place them on the model's screen."""
@@ -103,16 +121,17 @@ class CheckSteps:
         """Choose the layer that stands for IT."""
         subject = make_subject(self._candidate, self._models[-1], self._layers, self._selection, self._folder)
         self._models, self.layer = [subject.model], subject.layer
+        if subject.selection is None:
+            return f"{self.layer}, as region_layer_map says"
         best = subject.selection.best
-        if self.layer != best:
-            return f"{self.layer}, as region_layer_map says (the best is {best})"
         return f"{best} (r = {subject.selection.correlations[best]:.2f})"
 
     def record(self) -> str:
         """Record from IT, and look through the recordings."""
         self._recordings = self._scoring.record(self._brain_model(), self._placed)
         n_stimuli, n_neuroids = (self._recordings.sizes[dim] for dim in ("presentation", "neuroid"))
-        self._look_again()
+        if not self._is_noisy:
+            self._look_again()
         return f"{n_stimuli} presentations x {n_neuroids:,} neuroids, all finite"
 
     def perform_task(self) -> str:
@@ -173,24 +192,44 @@ class CheckSteps:
     def _read(self, activations: xr.DataArray, layer: str) -> int:
         values = layer_values(activations, layer)
         verify_finite(values, f"activations of layer {layer!r}")
-        if layer in self._layers and values.shape[1] < N_COMPONENTS:
+        if layer in self._fitted and values.shape[1] < N_COMPONENTS:
             raise ScoringError(
-                f"Layer {layer!r} has {values.shape[1]} features, but PLS regression with {N_COMPONENTS} components, "
-                f"which Brain-Score maps layers to regions with, needs at least {N_COMPONENTS}. Take it out of layers."
+                f"Layer {layer!r} has {counted(values.shape[1], 'feature')}, but PLS regression with {N_COMPONENTS} "
+                f"components, with which Brain-Score maps layers to regions, needs at least {N_COMPONENTS}. Take it "
+                "out of layers."
             )
         return values.shape[1]
+
+    def _judge(self, stability: Stability) -> None:
+        """Refuse layers that depend on the batch, and warn of the others that are not as they should be."""
+        if stability.dependent:
+            raise ScoringError(
+                f"{_layers(stability.dependent)}: the same stimulus gave other values in another batch or order. "
+                "Put the model into evaluation mode, and use no statistics over the batch: Brain-Score fills batches "
+                "up with copies of the last stimulus, which would change the values."
+            )
+        if stability.noisy:
+            self._is_noisy = True
+            self._warnings.append(
+                f"{_layers(stability.noisy)}: two identical calls gave different values, so that scores will vary. "
+                "Put the model into evaluation mode, unless it is meant to be noisy."
+            )
+        if stability.constant:
+            self._warnings.append(
+                f"{_layers(stability.constant)}: the values are the same for all {_N_PROBES} stimuli, so that nothing "
+                "can be predicted from them. Check the weights and the preprocessing, or list other layers."
+            )
 
     def _look_again(self) -> None:
         """Show a few stimuli in reverse: a stimulus should not depend on its neighbours, nor on when it is shown."""
         again = self._brain_model().look_at(self._placed.iloc[:_N_PROBES].iloc[::-1])
         before = self._recordings.isel(presentation=slice(_N_PROBES - 1, None, -1))
-        if not _is_same(before, again):
+        if not is_same(before.values, again.values):
             self._warnings.append(
                 "the same stimuli in another order gave different activations. Put the model into evaluation mode, "
                 "unless it is meant to be noisy."
             )
 
 
-def _is_same(first: xr.DataArray, second: xr.DataArray) -> bool:
-    scale = float(np.abs(first.values).max())
-    return first.shape == second.shape and np.allclose(first.values, second.values, rtol=1e-3, atol=1e-4 * scale)
+def _layers(names: list[str]) -> str:
+    return f"{'layer' if len(names) == 1 else 'layers'} {listing(names)}"

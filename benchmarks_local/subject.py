@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .benchmark import NeuralBenchmark
-from .candidate import Candidate
+from .candidate import Candidate, layers_to_fit
 from .commitment import LocalBrainModel
 from .mock import draw_stimuli
 from .protocols import Extractor
@@ -28,13 +28,13 @@ class Subject:
         The experimental subject.
     layer : str
         The layer, or layers joined by commas, that stands for the region.
-    selection : LayerSelection
-        How well each layer predicts the region.
+    selection : LayerSelection or None
+        How well each layer predicts the region; None when the model declares its layer.
     """
 
     model: LocalBrainModel
     layer: str
-    selection: LayerSelection
+    selection: LayerSelection | None
 
 
 def make_subject(
@@ -49,7 +49,7 @@ def make_subject(
     extractor : Extractor
         The model, built.
     layers : sequence of str
-        The layers to choose from.
+        The layers to choose from; the last is read out for behaviour, unless the model declares another.
     benchmark : NeuralBenchmark
         Recordings to choose by. Score on others: the best of many layers looks better than it is.
     folder : pathlib.Path
@@ -60,10 +60,15 @@ def make_subject(
     Subject
         The brain model.
     """
-    placed = benchmark.place_on_screen(candidate.visual_degrees, _new(folder / "selection_on_screen"))
-    pca_stimuli, _ = draw_stimuli(_new(folder / "pca"), _PCA_STIMULI)
-    selection = select_layer(extractor, layers, benchmark, placed, pca_stimuli)
-    committed = candidate.region_layer_map.get(benchmark.region, selection.best)
+    selection = None
+    if benchmark.region in candidate.region_layer_map:
+        committed = candidate.region_layer_map[benchmark.region]
+    else:
+        fitted = layers_to_fit(candidate, extractor, layers, benchmark.region)
+        placed = benchmark.place_on_screen(candidate.visual_degrees, _new(folder / "selection_on_screen"))
+        pca_stimuli, _ = draw_stimuli(_new(folder / "pca"), _PCA_STIMULI)
+        selection = select_layer(extractor, fitted, benchmark, placed, pca_stimuli)
+        committed = selection.best
     model = LocalBrainModel(
         candidate.identifier,
         extractor,

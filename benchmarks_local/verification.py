@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adapters.errors import listing
 
-from .errors import ScoringError
+from .errors import ScoringError, counted
 
 __all__ = ["coordinate", "verify_finite", "verify_probabilities", "verify_recordings"]
 
@@ -107,9 +107,11 @@ def verify_finite(values: NDArray[Any], what: str) -> None:
     """
     n_bad = int((~np.isfinite(values)).sum())
     if n_bad:
+        verb = "is" if n_bad == 1 else "are"
         raise ScoringError(
-            f"{n_bad:,} of {values.size:,} values of the {what} are NaN or infinite; a regression needs finite "
-            "numbers. Look for a division by zero, missing weights, float16 overflow, or a preprocessing out of range."
+            f"{n_bad:,} of {values.size:,} values of the {what} {verb} NaN or infinite; a regression needs "
+            "finite numbers. Look for a division by zero, missing weights, float16 overflow, or a preprocessing "
+            "out of range."
         )
 
 
@@ -138,14 +140,15 @@ def _verify_stimuli(assembly: xr.DataArray, stimuli: Any) -> None:
         return
     missing = sorted(set(expected) - set(given))
     if missing:
+        verb = "is" if len(missing) == 1 else "are"
         raise ScoringError(
-            f"{len(missing)} of {len(expected)} stimuli are missing from the assembly: {listing(missing)}. "
+            f"{len(missing)} of {len(expected)} stimuli {verb} missing from the assembly: {listing(missing)}. "
             "Return one presentation for each stimulus."
         )
     if len(given) != len(expected):
         raise ScoringError(
-            f"The assembly has {len(given)} presentations for {len(expected)} stimuli, and one trial was asked for. "
-            "Return one presentation for each stimulus."
+            f"The assembly has {counted(len(given), 'presentation')} for {len(expected)} stimuli, and one trial was "
+            "asked for. Return one presentation for each stimulus."
         )
     first = next(i for i, (got, want) in enumerate(zip(given, expected, strict=True)) if got != want)
     raise ScoringError(

@@ -23,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text, which pipes, logs and grep can read
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 fine, 1 a problem was found, 2 bad usage or an error, 130 interrupted with Ctrl-C, which "
+    "leaves nothing half-written.",
 )
 
 
@@ -42,7 +44,7 @@ def _options(
 ) -> None:
     """Read activations from any vision model, and bring it to Brain-Score.
 
-    Exit status: 0 fine, 1 a problem was found, 2 bad usage or an error. Answers go to stdout, progress to stderr.
+    Answers go to stdout, progress to stderr.
     """
 
 

@@ -11,8 +11,10 @@ import typer
 import registry
 from adapters.errors import UnsupportedModelError
 
+from .advice import in_singular
 from .boundary import reports_errors
-from .lookup import ModelArgument, find_model, find_models, output_on_stderr
+from .lookup import ModelArgument, find_model, find_models
+from .streams import output_on_stderr
 
 __all__ = ["build_extractor", "layers_command", "list_command"]
 
@@ -22,7 +24,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write the answer as JSON."
 @reports_errors
 def list_command(
     pattern: Annotated[
-        str, typer.Argument(metavar="PATTERN", help="Identifiers to show, with wildcards: 'alex*'.")
+        str,
+        typer.Argument(metavar="PATTERN", help="Identifiers to show, with wildcards: 'alex*'; or a file, as --from."),
     ] = "*",
     *,
     source: Annotated[str | None, typer.Option("--from", help="Read this file or module first.")] = None,
@@ -32,6 +35,9 @@ def list_command(
 
     Those of installed packages, and with --from also those of a file.
     """
+    if pattern.endswith(".py"):  # no identifier has a dot in it
+        find_models(pattern)
+        pattern = "*"
     if source is not None:
         find_models(source)
     with output_on_stderr():
@@ -46,7 +52,7 @@ def list_command(
     if not entries:
         typer.echo(
             f"No registered model matches {pattern!r}. Name the file that registers yours: "
-            "brain-adapters list --from models.py",
+            "brain-adapters list models.py",
             err=True,
         )
 
@@ -67,7 +73,7 @@ def layers_command(
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(layers[name]) for name in layers], indent=2))
     else:
-        typer.echo(str(layers))
+        typer.echo(in_singular(str(layers)))
 
 
 def build_extractor(identifier: str) -> Any:

@@ -12,9 +12,11 @@ import registry
 from adapters.errors import StimulusError
 from adapters.stimuli import as_stimuli
 
+from .advice import for_command_line, without_skip_advice
 from .boundary import reports_errors
 from .browsing import AsJson, build_extractor
-from .lookup import ModelArgument, find_model, output_on_stderr
+from .lookup import ModelArgument, find_model
+from .streams import output_on_stderr
 from .writing import check_output, complete_file, write_assembly
 
 __all__ = ["extract_command"]
@@ -53,14 +55,14 @@ def extract_command(
             extractor.resolve_layers(layers) if layers else registry.get_entry(identifier).resolved_layers(extractor)
         )
         plan = extractor.plan(paths, wanted)
-        typer.echo(str(plan), err=True)
+        typer.echo(for_command_line(str(plan)), err=True)
         plan.require_fit()
         check_output(out, plan.total_bytes, force=force)
         with complete_file(out) as temporary:
             activations = extractor(paths, wanted, on_error="skip" if skip_unreadable else "raise")
             write_assembly(activations, temporary)
         report = extractor.report()
-        typer.echo(str(report), err=True)
+        typer.echo(for_command_line(without_skip_advice(str(report))), err=True)
     typer.echo(json.dumps(_summary(out, identifier, wanted, activations, report), indent=2) if as_json else str(out))
 
 
@@ -87,6 +89,6 @@ def _summary(out: Path, identifier: str, layers: list[str], activations: Any, re
         "model": identifier,
         "layers": layers,
         "sizes": {str(dimension): int(size) for dimension, size in activations.sizes.items()},
-        "skipped": [list(item) for item in report.skipped],
+        "skipped": [[stimulus, for_command_line(without_skip_advice(why))] for stimulus, why in report.skipped],
         "seconds": report.total_seconds,
     }

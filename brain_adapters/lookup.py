@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -14,7 +12,9 @@ import typer
 import registry
 from adapters.errors import ModelNotFoundError, did_you_mean, listing
 
-__all__ = ["ModelArgument", "find_model", "find_models", "output_on_stderr"]
+from .streams import output_on_stderr
+
+__all__ = ["ModelArgument", "find_model", "find_models"]
 
 ModelArgument = Annotated[
     str,
@@ -25,13 +25,6 @@ ModelArgument = Annotated[
 ]
 _FILE = re.compile(r"^(?P<place>.+\.py)(?::(?P<identifier>.+))?$")
 _MODULE = re.compile(r"^(?P<place>[^\W\d]\w*(?:\.\w+)*)(?::(?P<identifier>.+))?$")
-
-
-@contextlib.contextmanager
-def output_on_stderr() -> Iterator[None]:
-    """Send what other people's code prints to stderr: stdout belongs to the answer of the command."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
 
 
 def find_models(argument: str) -> list[str]:

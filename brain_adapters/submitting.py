@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 import benchmarks_local
 from registry.submission import Problem, validate_submission, write_submission
 
-from .boundary import message_of, reports_errors
+from .advice import for_command_line, in_singular
+from .boundary import held_warnings, message_of, reports_errors
 from .browsing import AsJson
-from .lookup import ModelArgument, find_models, output_on_stderr
+from .lookup import ModelArgument, find_models
+from .streams import output_on_stderr
 from .writing import OutputError
 
 __all__ = ["check_command", "package_command", "validate_command"]
@@ -35,7 +38,7 @@ def check_command(model: ModelArgument, *, as_json: AsJson = False) -> None:
     The last line is: Test successful, you are ready to submit! Every model that the file registers is checked.
     Exit status 1 when one does not pass.
     """
-    reports = [_check(identifier, sys.stderr if as_json else sys.stdout) for identifier in find_models(model)]
+    reports = [_check(identifier, as_json=as_json) for identifier in find_models(model)]
     if as_json:
         typer.echo(json.dumps(reports, indent=2, default=_as_number))
     if not all(report["passed"] for report in reports):
@@ -50,22 +53,39 @@ def package_command(
     layout: Annotated[
         Layout, typer.Option(help="plugin: today's Brain-Score; legacy: the layout of 2021.")
     ] = Layout.plugin,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(help="More files to bring along, relative to the model's file, with wildcards; repeat it."),
+    ] = None,
+    trial: Annotated[
+        bool, typer.Option("--trial/--no-trial", help="Build the model from the zip in a fresh process first.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace a zip that exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a submission, ready to upload.
 
-    One self-contained zip for each model that the file registers; prints where it is.
+    One self-contained zip for each model that the file registers; prints where it is, and on stderr which of your own
+    files are in it.
     """
+    zips: list[Path] = []
     with output_on_stderr():
-        identifiers = find_models(model)
-        zips = [write_submission(each, out, layout=layout.value, force=force) for each in identifiers]
+        for each in find_models(model):
+            try:
+                zips.append(
+                    write_submission(
+                        each, out, layout=layout.value, force=force, include=tuple(include or ()), trial=trial
+                    )
+                )
+            except KeyboardInterrupt:
+                _leave_interrupted(zips)
+            typer.echo(f"Packed for {each}: {', '.join(_own_files(zips[-1]))}", err=True)
     if as_json:
         typer.echo(json.dumps([str(path) for path in zips], indent=2))
         return
     for path in zips:
         typer.echo(str(path))
-        typer.echo(f"Next: brain-adapters validate {path}", err=True)
+        typer.echo(f"Next: brain-adapters check {model}, and: brain-adapters validate {path}", err=True)
 
 
 @reports_errors
@@ -87,24 +107,41 @@ def validate_command(
     elif problems:
         for problem in problems:
             typer.echo(
-                f"{problem.severity} {problem.code}  {problem.where}\n    {problem.message}\n    -> {problem.fix}"
+                f"{problem.severity} {problem.code}  {problem.where}\n    {problem.message}\n"
+                f"    -> {for_command_line(problem.fix)}"
             )
     else:
         typer.echo(f"{submission}: no problems")
     n_errors = sum(problem.severity == "error" for problem in problems)
     if problems:
-        typer.echo(f"{submission}: {n_errors} errors, {len(problems) - n_errors} warnings", err=True)
+        counts = in_singular(f"{n_errors} errors, {len(problems) - n_errors} warnings")
+        typer.echo(f"{submission}: {counts}", err=True)
     if n_errors:
         raise typer.Exit(1)
 
 
-def _check(identifier: str, stream: Any) -> dict[str, Any]:
+def _leave_interrupted(written: list[Path]) -> NoReturn:
+    if not written:
+        raise KeyboardInterrupt
+    typer.echo(f"Interrupted; written before: {', '.join(map(str, written))}.", err=True)
+    raise typer.Exit(130)
+
+
+def _own_files(path: Path) -> list[str]:
+    """Return the user's own files in a submission, relative to their folder."""
+    with zipfile.ZipFile(path) as archive:
+        places = [name.partition("/source/")[2] for name in archive.namelist() if not name.endswith("/")]
+    own = [place for place in places if place and place != "__init__.py"]  # which we add, to make it a package
+    return sorted(own)
+
+
+def _check(identifier: str, *, as_json: bool) -> dict[str, Any]:
     try:
-        with output_on_stderr():
-            report = benchmarks_local.check_model(identifier, stream=stream)
+        with held_warnings(), output_on_stderr() as answers:
+            report = benchmarks_local.check_model(identifier, stream=sys.stderr if as_json else answers)
     except benchmarks_local.CheckError as error:
         typer.echo(f"Error: {message_of(error)}", err=True)
-        return {"identifier": identifier, "passed": False, "step": error.step, "message": str(error)}
+        return {"identifier": identifier, "passed": False, "step": error.step, "message": for_command_line(str(error))}
     return {**report.to_dict(), "passed": True}
 
 

@@ -46,12 +46,14 @@ def check_output(path: Path, n_bytes: int = 0, *, force: bool = False) -> None:
     OutputError
         With what to change.
     """
-    if path.suffix not in SUFFIXES:
-        raise OutputError(f"{path} ends in {path.suffix!r}; expected .nc (netCDF) or .npz (NumPy). Choose one of them.")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; expected the name of a file, such as {path / 'activations.npz'}.")
+    if path.suffix not in SUFFIXES:
+        raise OutputError(f"{path} ends in {path.suffix!r}; expected .nc (netCDF) or .npz (NumPy). Choose one of them.")
     if path.exists() and not force:
         raise OutputError(f"{path} exists already. Choose another name, or replace it with --force.")
+    if (file := next((each for each in path.parents if each.is_file()), None)) is not None:
+        raise OutputError(f"{path} cannot be written: {file} is a file, not a folder. Choose another folder.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}. Create it first.")
     if path.suffix == ".nc":

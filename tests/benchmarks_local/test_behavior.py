@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks_local.behavior import ProbabilitiesReadout
 from benchmarks_local.errors import ScoringError
+from benchmarks_local.estimators import quiet_fit
 
 
 def make_features(values: np.ndarray) -> xr.DataArray:
@@ -46,5 +52,31 @@ def test_transposed_features_are_turned() -> None:
 
 
 def test_one_label_is_no_choice() -> None:
-    with pytest.raises(ScoringError, match=r"1 different label.*at least 2.*image_label"):
+    with pytest.raises(ScoringError, match=r"1 different label, but a choice needs at least 2.*image_label"):
         ProbabilitiesReadout().fit(make_features(np.eye(3)), ["a", "a", "a"])
+
+
+def test_a_fit_that_does_not_converge_warns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty = LogisticRegression(solver="newton-cg", C=1e3, max_iter=1)
+    monkeypatch.setattr("benchmarks_local.behavior.logistic_readout", lambda: hasty)
+    values = np.random.default_rng(0).normal(size=(40, 5))
+    with pytest.warns(ConvergenceWarning):
+        LogisticRegression(solver="newton-cg", C=1e3, max_iter=1).fit(values, list("abcd") * 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ProbabilitiesReadout().fit(make_features(values), list("abcd") * 10)
+
+
+def test_filters_of_warnings_are_never_touched_from_another_thread() -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        before = list(warnings.filters)
+        with quiet_fit():
+            seen.append(list(warnings.filters) == before)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    look()
+    assert seen == [True, False]

@@ -137,13 +137,53 @@ def test_stimuli_in_the_wrong_order(make_brain_model: Any) -> None:
     fail(Sorted(), r"Step 4/6 \(recording from IT\) failed. The stimuli are not in the order.*Keep the order")
 
 
-def test_a_model_that_depends_on_the_batch_is_warned_about(make_extractor: Any) -> None:
-    def center(pixels: np.ndarray) -> np.ndarray:
-        return pixels - pixels.mean(axis=0)
+@pytest.mark.parametrize("name", ["early", "middle", "late"])
+def test_layers_that_depend_on_the_batch_are_refused_and_named(toy_extractor: Any, name: str) -> None:
+    steady = toy_extractor.functions[name]
+    toy_extractor.functions[name] = lambda pixels: steady(pixels) - steady(pixels).mean(axis=0)
+    _, lines = fail(toy_extractor, rf"\(layers\) failed. layer {name}: the same stimulus gave other .*evaluation mode")
+    assert lines[-1] == "[3/8] layers ... FAILED"
 
-    report, lines = run(make_extractor({"centred": center}))
+
+def test_a_layer_that_depends_on_the_order_is_refused(toy_extractor: Any) -> None:
+    late = toy_extractor.functions["late"]
+    toy_extractor.functions["late"] = lambda pixels: late(pixels) * (1 + (np.arange(len(pixels))[:, None] > 0))
+    fail(toy_extractor, r"layer late: the same stimulus gave other values in another batch or order.*with copies")
+
+
+def test_a_model_that_cannot_read_one_stimulus_is_refused(toy_extractor: Any) -> None:
+    def normalise(pixels: np.ndarray) -> np.ndarray:
+        if len(pixels) == 1:
+            raise ValueError("Expected more than 1 value per channel")
+        return pixels
+
+    toy_extractor.functions["early"] = normalise
+    error, _ = fail(toy_extractor, r"4 stimuli together could be read, but not one alone \(ValueError: Expected more")
+    assert "evaluation mode" in str(error)
+
+
+def test_noise_is_a_warning_that_names_the_layers(toy_extractor: Any) -> None:
+    rng, late = np.random.default_rng(0), toy_extractor.functions["late"]
+    toy_extractor.functions["late"] = lambda pixels: late(pixels) + rng.normal(size=(len(pixels), 60))
+    report, lines = run(toy_extractor)
+    assert len(report.warnings) == 1
+    assert report.warnings[0].startswith("layer late: two identical calls gave different values")
+    assert any(line.startswith("      warning: layer late: two identical calls") for line in lines)
+    assert lines[-1] == SUCCESS
+
+
+def test_a_constant_layer_is_a_warning_that_names_it(toy_extractor: Any) -> None:
+    toy_extractor.functions["middle"] = lambda pixels: np.full((len(pixels), 200), 3.0)
+    report, _ = run(toy_extractor)
+    assert len(report.warnings) == 1
+    assert report.warnings[0].startswith("layer middle: the values are the same for all 4 stimuli")
+
+
+def test_a_brain_model_that_depends_on_the_order_is_warned_about(make_brain_model: Any) -> None:
+    model = make_brain_model()
+    model.extractor.functions["pixels"] = lambda pixels: pixels - pixels.mean(axis=0)
+    report, lines = run(model)
     assert "in another order gave different activations" in report.warnings[0]
-    assert any(line.startswith("      warning: the same stimuli in another order") for line in lines)
     assert lines[-1] == SUCCESS
 
 

@@ -103,6 +103,47 @@ def test_declared_commitments_are_kept_and_a_small_readout_will_do() -> None:
     assert report.score.attrs["n_features"] == 1568 + 40
 
 
+def test_a_declared_layer_needs_no_selection_so_that_small_layers_may_be_listed() -> None:
+    report, _ = run(make_entry(layers=["1", "5", "6"], region_layer_map={"IT": "5"}))
+    assert report.layer == "5"
+    assert report.steps[4].finding == "5, as region_layer_map says"
+    assert "left out" not in report.steps[2].finding
+
+
+def test_no_choice_of_layers_means_all_that_are_large_enough() -> None:
+    report, _ = run(make_entry(layers=None))
+    assert report.steps[2].finding.endswith("; 1 with fewer than 25 features left out of the selection")
+    assert report.layer in {"0", "1", "2", "3", "4", "5"}
+    assert report.score == score(make_entry(layers=None), "Mock2026.IT-pls")
+
+
+def test_an_unknown_region_is_warned_about() -> None:
+    report, _ = run(make_entry(region_layer_map={"IT": "5", "XX": "1"}))
+    assert report.warnings == (
+        "region_layer_map names XX, which no benchmark records from. The regions are V1, V2, V4, IT.",
+    )
+
+
+def test_a_readout_that_normalises_over_the_batch_is_refused_though_another_layer_is_committed() -> None:
+    class Centred(nn.Module):
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return values - values.mean(0)
+
+    entry = make_entry(lambda: nn.Sequential(*tiny_cnn(), Centred()).eval(), ["1", "5"], behavioral_readout_layer="7")
+    with pytest.raises(CheckError, match=r"\(layers\) failed. layer 7: the same stimulus gave other values"):
+        run(entry)
+
+
+def test_the_random_state_of_torch_is_left_as_found() -> None:
+    def unseeded() -> nn.Module:
+        torch.rand(3)
+        return tiny_cnn()
+
+    state = torch.get_rng_state()
+    run(make_entry(unseeded, region_layer_map={"IT": "5"}))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_components_are_those_of_scikit_learn_also_across_batches(tmp_path: Path) -> None:
     extractor = adapters.wrap(tiny_cnn(), preprocessing=adapters.raw(32), batch_size=7)
     stimuli, _ = draw_stimuli(tmp_path, range(40))

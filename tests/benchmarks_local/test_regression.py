@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.cross_decomposition import PLSRegression
@@ -84,5 +86,12 @@ def test_pls_refuses_too_few_stimuli() -> None:
 def test_pls_refuses_nan(side: str) -> None:
     x, y, labels = make_linear_data(60)
     (x if side == "activations" else y)[3, 4] = np.nan
-    with pytest.raises(ScoringError, match=rf"1 of .* values of the {side} are NaN"):
+    with pytest.raises(ScoringError, match=rf"1 of .* values of the {side} is NaN"):
         pls_correlation(x, y, labels)
+
+
+def test_many_constant_features_have_no_correlation_and_warn_nobody() -> None:
+    _, y, labels = make_linear_data(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(pls_correlation(np.full((200, 300), 3.3), y, labels).raw).all()

@@ -80,7 +80,7 @@ def test_layers_are_spread_over_those_with_enough_features(make_extractor: Any) 
 
 
 def test_no_layer_is_large_enough(make_extractor: Any) -> None:
-    with pytest.raises(ScoringError, match=r"None of the 1 layers has 25 or more features"):
+    with pytest.raises(ScoringError, match=r"has 1 layer, none with 25 or more features"):
         spread_layers(make_extractor({"small": lambda pixels: pixels[:, :24]}))
 
 

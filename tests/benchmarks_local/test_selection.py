@@ -90,7 +90,7 @@ def test_constant_layers_are_refused(make_extractor: Any, benchmark_mock: Any, p
 
 def test_a_layer_that_cannot_be_fitted_is_named(make_extractor: Any, benchmark_mock: Any, pca_stimuli: Any) -> None:
     extractor = make_extractor({"small": lambda pixels: pixels[:, :10]})
-    with pytest.raises(ScoringError, match=r"Layer 'small': There are 10 features"):
+    with pytest.raises(ScoringError, match=r"Layer 'small': The source has 10 features"):
         select_layer(extractor, ["small"], benchmark_mock, benchmark_mock.stimuli, pca_stimuli)
 
 

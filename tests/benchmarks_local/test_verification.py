@@ -42,7 +42,7 @@ BAD_RECORDINGS: dict[str, tuple[Callable[[], Any], str]] = {
         r"dims \('stimulus_path', 'neuroid'\), expected .*at least two coordinates",
     ),
     "no stimulus_id": (lambda: make_recordings().drop_vars("stimulus_id"), r"no coordinate 'stimulus_id'.*Copy"),
-    "missing": (lambda: make_recordings()[:2], r"1 of 3 stimuli are missing.*: s2"),
+    "missing": (lambda: make_recordings()[:2], r"1 of 3 stimuli is missing.*: s2"),
     "trials": (
         lambda: make_recordings().isel(presentation=[0, 0, 1, 1, 2, 2]),
         r"6 presentations for 3 stimuli.*one presentation for each",
@@ -59,7 +59,7 @@ BAD_RECORDINGS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: make_recordings(region=("neuroid", ["V4", "IT"])),
         r"neuroids of IT, V4, but was recorded from IT",
     ),
-    "nan": (lambda: make_recordings().where(lambda x: x != 3), r"1 of 6 values of the recordings from IT are NaN"),
+    "nan": (lambda: make_recordings().where(lambda x: x != 3), r"1 of 6 values of the recordings from IT is NaN"),
 }
 
 
@@ -80,7 +80,7 @@ BAD_PROBABILITIES: dict[str, tuple[Callable[[], Any], str]] = {
     "choices": (lambda: make_probabilities(choices=("a", "c")), r"choices are a, c, expected .*: a, b"),
     "no choices": (lambda: make_probabilities().drop_vars("choice"), r"choices are missing"),
     "logits": (lambda: make_probabilities([[-3, 4], [1, 0], [0, 1]]), r"go from -3 to 4, expected 0 to 1.*not logits"),
-    "nan": (lambda: make_probabilities([[np.nan, 1], [1, 0], [0, 1]]), r"1 of 6 values of the probabilities are NaN"),
+    "nan": (lambda: make_probabilities([[np.nan, 1], [1, 0], [0, 1]]), r"1 of 6 values of the probabilities is NaN"),
     "sum": (lambda: make_probabilities([[0.5, 0.4], [1, 0], [0, 1]]), r"0\.1 away from 1.*softmax"),
 }
 

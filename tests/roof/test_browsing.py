@@ -14,6 +14,14 @@ def test_list_of_a_file(run, models_file: Path):
     assert "my_models.py" in lines[0]
 
 
+def test_list_takes_a_file_in_place_of_a_pattern(run, models_file: Path):
+    expected = run("list", "--from", models_file).stdout
+    assert run("list", models_file).stdout == expected
+    missing = run("list", models_file.with_name("gone.py"))
+    assert missing.exit_code == 2
+    assert "gone.py" in missing.stderr
+
+
 def test_list_with_a_pattern_as_json(run, models_file: Path):
     result = run("list", "sec*", "--from", models_file, "--json")
     (entry,) = json.loads(result.stdout)
@@ -29,7 +37,7 @@ def test_list_of_nothing_says_what_to_do(run):
     assert result.exit_code == 0
     assert result.stdout == ""
     assert "No registered model matches 'no_such_*'" in result.stderr
-    assert "--from models.py" in result.stderr
+    assert "brain-adapters list models.py" in result.stderr
     assert json.loads(run("list", "no_such_*", "--json").stdout) == []
 
 

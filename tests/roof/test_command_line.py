@@ -1,5 +1,7 @@
 """What all commands share: help, version, exit codes, messages instead of tracebacks, stdout kept for answers."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +119,108 @@ def test_console_script(models_file: Path, tmp_path: Path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Did you mean 'small_net'?" in done.stderr
+
+
+def test_help_names_every_exit_status(run):
+    text = " ".join(run("--help").stdout.split())
+    assert "0 fine, 1 a problem was found, 2 bad usage or an error, 130 interrupted with Ctrl-C" in text
+
+
+def test_interrupt_in_a_command(run, tmp_path: Path):
+    file = tmp_path / "slow.py"
+    file.write_text("raise KeyboardInterrupt")
+    result = run("layers", file)
+    assert result.exit_code == 130
+    assert result.stdout == ""
+    assert result.stderr == "Interrupted; nothing was written.\n"
+
+
+def test_interrupt_while_the_command_line_is_imported():
+    program = (
+        "import os, signal\n"
+        "from brain_adapters import __main__ as start\n"
+        "start._application = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "start.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stdout == ""
+    assert done.stderr == "Interrupted; nothing was written.\n"
+
+
+NOISY = """
+import os, subprocess, sys, warnings
+
+import registry
+
+os.write(1, b"raw noise\\n")
+subprocess.run([sys.executable, "-c", "print('child noise')"], check=True)
+print("printed noise")
+
+
+@registry.register_model(layers=["a"])
+def noisy_net():
+    return None
+"""
+
+
+def test_stdout_is_the_answer_alone(tmp_path: Path):
+    """Also where the models' file writes to the descriptor, as a download by another program does."""
+    (tmp_path / "noisy.py").write_text(NOISY)
+    command = [sys.executable, "-m", "brain_adapters", "list", "noisy.py", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [entry["identifier"] for entry in json.loads(done.stdout)] == ["noisy_net"]
+    for noise in ("raw noise", "child noise", "printed noise"):
+        assert noise in done.stderr
+
+
+def test_reader_who_leaves_is_no_error(tmp_path: Path):
+    """As in `brain-adapters check models.py | head -1`; its first lines come while the descriptor is redirected."""
+    (tmp_path / "noisy.py").write_text(NOISY)
+    command = [sys.executable, "-m", "brain_adapters", "check", "noisy.py"]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(write)
+    assert "raw noise" in done.stderr
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.filterwarnings("always")
+def test_warning_is_one_line_and_comes_once(run, tmp_path: Path):
+    file = tmp_path / "warned.py"
+    file.write_text(
+        "import warnings\n"
+        "from adapters.errors import AdapterWarning\n"
+        "for category in (UserWarning, AdapterWarning, AdapterWarning):\n"
+        "    warnings.warn('pick one\\n  with extractor.layers', category)\n"
+        "warnings.warn('another')\n"
+    )
+    result = run("layers", file)
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Error: ")]
+    assert lines == ["Warning: pick one with brain-adapters layers MODEL", "Warning: another"]
+
+
+@pytest.mark.filterwarnings("always")
+def test_warnings_of_a_check_come_after_its_lines(run, models_file: Path):
+    models_file.write_text(models_file.read_text().replace("return Small()", "return warned(Small())"))
+    with models_file.open("a") as opened:
+        opened.write("def warned(model):\n    import warnings\n    warnings.warn('look out')\n    return model\n")
+    result = run("check", f"{models_file}:small_net")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("Warning: look out\n") == 1
+    assert result.output.index("ready to submit!") < result.output.index("Warning: look out")
+
+
+def test_unknown_model_is_answered_with_a_file(run, models_file: Path):
+    for first in (None, models_file):
+        if first is not None:
+            run("list", first)
+        result = run("layers", "alexnet_v1")
+        assert result.exit_code == 2
+        assert "ame the file that registers it on the command line: models.py" in result.stderr
+        assert result.stderr.count("command line") == 1

@@ -66,18 +66,35 @@ def test_existing_file_is_refused_without_force(run, models_file: Path, images: 
     assert np.load(out)["activations"].shape == (6, 288)
 
 
+def test_output_below_a_file(run, models_file: Path, images: Path):
+    out = images / "0.png" / "deep" / "x.npz"
+    result = run("extract", f"{models_file}:small_net", images, "--out", out)
+    assert result.exit_code == 2
+    assert f"{images / '0.png'} is a file, not a folder" in result.stderr
+
+
+def test_one_of_something_is_singular(run, models_file: Path, images: Path, tmp_path: Path):
+    result = run("extract", f"{models_file}:second_net", images / "0.png", "--out", tmp_path / "out.npz")
+    assert "1 layer x 1 presentation (1 image to run" in result.stderr
+
+
 def test_unreadable_image(run, models_file: Path, images: Path, tmp_path: Path):
     (images / "3.png").write_bytes(b"no image")
     arguments = ("extract", f"{models_file}:small_net", images, "--out", tmp_path / "out.npz")
     result = run(*arguments)
     assert result.exit_code == 2
     assert "3.png" in result.stderr
+    assert "pass --skip-unreadable to leave it out" in result.stderr
     assert names_in(tmp_path) == {"my_models.py"}
     result = run(*arguments, "--skip-unreadable", "--json")
     assert result.exit_code == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary["sizes"]["presentation"] == 5
     assert "3.png" in summary["skipped"][0][0]
+    assert "of no image format" in summary["skipped"][0][1]
+    for text in (result.stderr, summary["skipped"][0][1]):
+        assert "on_error" not in text
+        assert "--skip-unreadable" not in text  # which has just been done
 
 
 def test_plan_that_does_not_fit_is_refused(
@@ -113,4 +130,5 @@ def test_unknown_layer_is_suggested(run, models_file: Path, images: Path, tmp_pa
     result = run("extract", f"{models_file}:small_net", images, "--layers", "conf", "--out", tmp_path / "out.npz")
     assert result.exit_code == 2
     assert "Did you mean 'conv'?" in result.stderr
+    assert "list them with brain-adapters layers MODEL" in result.stderr
     assert "Traceback" not in result.stderr
