@@ -184,7 +184,7 @@ class Layers(Sequence[str]):
         names = [layer.name for layer in self._layers]
         width = max([len(name) for name in names] + [len("layer")])
         kind_width = max([len(layer.kind) for layer in self._layers] + [len("kind")])
-        lines = [f"{self.model}: {len(self)} layer{"s" * (len(self) != 1)} in execution order"]
+        lines = [f"{self.model}: {len(self)} {'layer' if len(self) == 1 else 'layers'} in execution order"]
         lines.append(f"{'layer':<{width}}  {'kind':<{kind_width}}  {'shape per image':<18}  notes")
         for layer in self._layers:
             notes = ([f"called {layer.n_calls}x"] if layer.n_calls > 1 else []) + (
@@ -236,7 +236,7 @@ def resolve(
     if not names:
         raise LayerNotFoundError(
             f"No layers were requested. Pass at least one of the {len(layers)} layers of {layers.model}, for example "
-            f"layers=[{layers[-1]!r}], or layers='*' for all."
+            f"layers=[{layers[-1] if len(layers) else LOGITS!r}], or layers='*' for all."
         )
     found = _Resolution()
     for name in names:

@@ -19,10 +19,18 @@ _UNVERIFIED_TEXTS = re.compile(r"PYTHONHTTPSVERIFY|--no-check-certificate|--inse
 
 
 def absolute_paths(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of each string that is a path from a root; documentation is left out."""
-    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    """Yield the line and the text of each string that is a path from a root; documentation is left out.
+
+    So is what is put behind something else: ``folder + "/data/labels.txt"``.
+    """
+    left_out = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in documentation:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left_out.add(id(node.right))
+        elif isinstance(node, ast.JoinedStr):
+            left_out.update(map(id, node.values[1:]))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in left_out:
             continue
         if _ABSOLUTE.match(node.value) and len(node.value) < 1000:
             yield node.lineno, node.value

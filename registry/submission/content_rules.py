@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from .code_patterns import absolute_paths, cuda_calls, unverified_connections
 from .datafiles import path_constants
 from .rules import Finding, Rule
-from .secrets import find_secrets
+from .secrets import find_named_secrets, find_secrets
 from .zipfiles import SubmissionZip
 
 __all__ = ["CONTENT_RULES"]
@@ -37,22 +37,31 @@ def _secrets(submission: SubmissionZip) -> Iterator[Finding]:
             yield f"{name}, line {line}", message
 
 
+def _named_secrets(submission: SubmissionZip) -> Iterator[Finding]:
+    for name in submission.files:
+        for line, message in find_named_secrets(submission.text(name) or ""):
+            yield f"{name}, line {line}", message
+
+
 def _absolute_paths(submission: SubmissionZip) -> Iterator[Finding]:
     for name, tree in _trees(submission):
         for line, path in absolute_paths(tree):
-            yield f"{name}, line {line}", f"The path {path!r} exists on your machine only."
+            yield f"{name}, line {line}", f"The path {path!r} may exist on your machine only."
 
 
 def _cuda(submission: SubmissionZip) -> Iterator[Finding]:
     for name, tree in _trees(submission):
         for line, code in cuda_calls(tree):
-            yield f"{name}, line {line}", f"{code} fails on Brain-Score's machines, which have no GPU."
+            yield (
+                f"{name}, line {line}",
+                f"{code} fails on a machine without a GPU, as Brain-Score's are, if it runs there.",
+            )
 
 
 def _unverified(submission: SubmissionZip) -> Iterator[Finding]:
     for name, tree in _trees(submission):
         for line, code in unverified_connections(tree):
-            yield f"{name}, line {line}", f"{code} switches off the check of who sends the file."
+            yield f"{name}, line {line}", f"{code} looks as if it switched off the check of who sends a file."
 
 
 def _relative_paths(submission: SubmissionZip) -> Iterator[Finding]:
@@ -100,22 +109,32 @@ CONTENT_RULES = (
     Rule("syntax", "Every Python file can be parsed.", "Correct it.", _syntax),
     Rule("secret", "No file holds a secret: submissions are public.", "Remove it, and make it invalid.", _secrets),
     Rule(
+        "named-secret",
+        "No value that is called a password or key is one.",
+        "If it is one, remove it, and make it invalid: submissions are public.",
+        _named_secrets,
+        "warning",
+    ),
+    Rule(
         "absolute-path",
         "No path begins at a root.",
         "Put the file beside the model's file and write Path(__file__).parent / 'name'.",
         _absolute_paths,
+        "warning",
     ),
     Rule(
         "cuda",
         "Nothing demands a GPU.",
         "Remove it: the extractor moves the model to a GPU where there is one; load weights with map_location='cpu'.",
         _cuda,
+        "warning",
     ),
     Rule(
         "unverified-connection",
         "Connections are verified.",
         "Remove it; if certificates are missing, install certifi and set SSL_CERT_FILE.",
         _unverified,
+        "warning",
     ),
     Rule(
         "relative-path",

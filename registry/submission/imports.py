@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["DynamicImport", "ImportSite", "find_imports", "never_runs"]
+__all__ = ["DynamicImport", "ImportSite", "exported_names", "find_imports", "never_runs"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,20 @@ class ImportSite:
     is_deferred : bool
         Whether it stands in a function, so that it runs later than the module's import.
     is_optional : bool
-        Whether it stands in a ``try``, so that its failure may be intended.
+        Whether it stands in a ``try`` or ``with suppress(...)``, so that its failure may be intended.
+    is_conditional : bool
+        Whether it stands below an ``if``, so that it may never have run.
     """
 
     node: ast.Import | ast.ImportFrom
     is_deferred: bool = False
     is_optional: bool = False
+    is_conditional: bool = False
+
+    @property
+    def is_star(self) -> bool:
+        """Whether it takes everything from its module."""
+        return any(alias.name == "*" for alias in self.node.names)
 
     @property
     def level(self) -> int:
@@ -91,12 +99,29 @@ def find_imports(tree: ast.Module) -> tuple[list[ImportSite], list[DynamicImport
     return finder.sites, finder.calls
 
 
+def exported_names(tree: ast.Module) -> list[str]:
+    """Return the strings that a module puts into its ``__all__``, in the order of the text."""
+    found: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+            targets = [node.target]
+        else:
+            continue
+        if node.value and any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            parts = ast.walk(node.value)
+            found += [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return found
+
+
 class _Finder(ast.NodeVisitor):
     def __init__(self) -> None:
         self.sites: list[ImportSite] = []
         self.calls: list[DynamicImport] = []
         self._n_functions = 0
         self._n_tries = 0
+        self._n_conditions = 0
 
     def visit_Import(self, node: ast.Import) -> None:
         self._add(node)
@@ -120,10 +145,18 @@ class _Finder(ast.NodeVisitor):
 
     visit_TryStar = visit_Try
 
+    def visit_With(self, node: ast.With) -> None:
+        is_suppressing = any(_is_suppress(item.context_expr) for item in node.items)
+        self._n_tries += is_suppressing
+        self.generic_visit(node)
+        self._n_tries -= is_suppressing
+
     def visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
+        self._n_conditions += 1
         for statement in ([] if never_runs(node.test) else node.body) + node.orelse:
             self.visit(statement)
+        self._n_conditions -= 1
 
     def visit_Call(self, node: ast.Call) -> None:
         call = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -134,7 +167,14 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _add(self, node: ast.Import | ast.ImportFrom) -> None:
-        self.sites.append(ImportSite(node, is_deferred=self._n_functions > 0, is_optional=self._n_tries > 0))
+        self.sites.append(
+            ImportSite(
+                node,
+                is_deferred=self._n_functions > 0,
+                is_optional=self._n_tries > 0,
+                is_conditional=self._n_conditions > 0,
+            )
+        )
 
 
 def never_runs(test: ast.expr) -> bool:
@@ -146,6 +186,10 @@ def never_runs(test: ast.expr) -> bool:
         "TYPE_CHECKING",
         "typing.TYPE_CHECKING",
     )
+
+
+def _is_suppress(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("suppress", "contextlib.suppress")
 
 
 def _base(node: ast.ImportFrom, package: Sequence[str]) -> str:

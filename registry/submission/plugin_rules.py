@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from adapters.errors import IdentifierError
+
+from ..identifiers import check_identifier
 from .registrations import PARSERS, loader_identifiers, website_identifiers
 from .rules import Finding, Rule
 from .zipfiles import SubmissionZip, names_in
@@ -15,6 +18,7 @@ from .zipfiles import SubmissionZip, names_in
 __all__ = ["PLUGIN_RULES"]
 
 _TUTORIAL = "resnet50_tutorial"
+_OTHER_KINDS = ("benchmarks", "data", "metrics")
 
 
 def _models_folder(submission: SubmissionZip) -> Iterator[Finding]:
@@ -23,6 +27,22 @@ def _models_folder(submission: SubmissionZip) -> Iterator[Finding]:
         similar = next((folder for folder in folders if folder.lower().endswith(("/models", "/model"))), None)
         hint = f" {similar!r} is not read, because of its name." if similar else ""
         yield submission.name, f"The root folder has no folder 'models'.{hint}"
+
+
+def _other_kinds(submission: SubmissionZip) -> Iterator[Finding]:
+    places = {tuple(name.split("/")[:2]) for name in submission.names if name.count("/") > 1}
+    for place in sorted(places):
+        if place[1] in _OTHER_KINDS:
+            yield (
+                "/".join(place),
+                "Beside 'models', the website takes it for plugins of another kind, and counts those as well.",
+            )
+
+
+def _utf8(submission: SubmissionZip) -> Iterator[Finding]:
+    for init in submission.inits:
+        if not submission.is_utf8(init):
+            yield init, "It is not written in UTF-8, in which the website reads it."
 
 
 def _plugin_folder(submission: SubmissionZip) -> Iterator[Finding]:
@@ -84,6 +104,21 @@ def _hyphens(submission: SubmissionZip) -> Iterator[Finding]:
             yield identifier, "The identifier contains '-', which the website refuses."
 
 
+def _spaces(submission: SubmissionZip) -> Iterator[Finding]:
+    for identifier in _identifiers(submission):
+        if any(character.isspace() for character in identifier):
+            yield repr(identifier), "The identifier contains a space, at which the scoring jobs split it in two."
+
+
+def _illegal(submission: SubmissionZip) -> Iterator[Finding]:
+    for identifier in _identifiers(submission):
+        if "-" not in identifier and not any(character.isspace() for character in identifier):
+            try:
+                check_identifier(identifier)
+            except IdentifierError as error:
+                yield repr(identifier), str(error)
+
+
 def _tutorial(submission: SubmissionZip) -> Iterator[Finding]:
     for name in {*_identifiers(submission), *_plugin_names(submission)}:
         if _TUTORIAL in name:
@@ -107,8 +142,8 @@ def _nested_tests(submission: SubmissionZip) -> Iterator[Finding]:
     for plugin in submission.plugins:
         for name in submission.modules:
             inside = name.removeprefix(f"{plugin}/")
-            if name != inside and inside != "test.py" and inside.rsplit("/", 1)[-1].startswith("test"):
-                yield name, "The test jobs take it for a test of the model, and accept those as '<model>/test.py' only."
+            if name != inside and "/" in inside and inside.rsplit("/", 1)[-1].startswith("test"):
+                yield name, "The test jobs take it for a test of the model, and accept those in '<model>/' only."
 
 
 def _files_in_models(submission: SubmissionZip) -> Iterator[Finding]:
@@ -131,7 +166,9 @@ def _taken(submission: SubmissionZip) -> Iterator[Finding]:
 
 
 def _identifiers(submission: SubmissionZip) -> list[str]:
-    return [found for init in submission.inits for found in website_identifiers(submission.text(init) or "")]
+    return [
+        found for init in submission.inits for found in dict.fromkeys(website_identifiers(submission.text(init) or ""))
+    ]
 
 
 def _plugin_names(submission: SubmissionZip) -> list[str]:
@@ -149,6 +186,8 @@ _LITERAL = "Write one line: model_registry['my_id'] = lambda: get_brain_model()"
 
 _ENTRIES: tuple[tuple[str, str, str, Callable[[SubmissionZip], Iterable[Finding]]], ...] = (
     ("models-folder", "The root holds 'models'.", "Call the folder 'models', in lower case.", _models_folder),
+    ("models-only", "The root holds no other plugins.", "Move the folder into the model's folder.", _other_kinds),
+    ("utf-8", "__init__.py is written in UTF-8.", "Save the file in UTF-8.", _utf8),
     ("plugin-folder", "'models' holds the model's folder.", "Put the model into models/<id>/.", _plugin_folder),
     ("plugin-files", "It holds __init__.py and test.py.", "Add the file; test.py may be empty.", _plugin_files),
     ("registration", "__init__.py registers the model.", f"{_LITERAL}.", _registration),
@@ -157,16 +196,25 @@ _ENTRIES: tuple[tuple[str, str, str, Callable[[SubmissionZip], Iterable[Finding]
     ("no-comment", "None is commented out.", "Delete the comment.", _commented),
     ("one-identifier", "One model per zip.", "Write a zip for each model.", _one_identifier),
     ("no-hyphen", "Identifiers have no '-'.", "Write '_' in its place.", _hyphens),
+    ("identifier-space", "Identifiers have no space.", "Write '_' in its place.", _spaces),
     ("tutorial-name", "It is not the tutorial's.", "Give the model a name of its own.", _tutorial),
     ("folder-prefix", "Its folder is not hidden.", "Rename the folder.", _prefixes),
     ("python-name", "Its folder is a Python name.", "Use letters, digits and '_' only.", _python_names),
-    ("nested-test", "test.py is the only test*.py.", "Rename or remove the file.", _nested_tests),
+    ("nested-test", "No folder in it holds a test*.py.", "Rename or remove the file.", _nested_tests),
     ("file-in-models", "'models' holds folders only.", "Move it into the model's folder.", _files_in_models),
     ("new-name", "Identifier and folder are new.", "Choose another, for example with '_v2'.", _taken),
 )
 
 PLUGIN_RULES = (
     *(Rule(code, what, fix, check, layouts=("plugin",)) for code, what, fix, check in _ENTRIES),
+    Rule(
+        "identifier",
+        "Identifiers can name a Python package.",
+        "Use letters, digits and '_' only.",
+        _illegal,
+        "warning",
+        layouts=("plugin",),
+    ),
     Rule(
         "model-file",
         "model.py has get_bibtex.",

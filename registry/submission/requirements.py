@@ -17,16 +17,14 @@ from .errors import SubmissionError
 
 __all__ = ["distributions_of", "requirement_lines"]
 
-# What Brain-Score itself requires (brainscore-vision 2.4.2, brainscore-core 2.5.0): a pin outside of it would break the
-# environment in which the model is scored, so such a distribution is named without one.
-_HOST_SPECIFIERS = {
-    "numpy": "<2",
-    "pandas": "<3",
-    "scikit-learn": "<1.6",
-    "torch": ">=2.6",
-    "torchvision": ">=0.21",
-    "xarray": "<2022.6",
-}
+# What the environment that scores the model brings along (brainscore-vision 2.4.2, brainscore-core 2.5.0). Requirements
+# are installed into it afterwards, so a pin of one of these would exchange what the others were built for: torchvision,
+# for example, works with one version of torch only.
+_PROVIDED = frozenset(
+    ("numpy", "pandas", "pillow", "scikit-learn", "scipy", "torch", "torchvision", "tqdm", "xarray"),
+)
+# Its upper limits, and the newest version below each.
+_HOST_LIMITS = {"numpy": ("<2", "1.26.4"), "pandas": ("<3", "2.3.3"), "xarray": ("<2022.6", "2022.3.0")}
 
 
 def distributions_of(module: str) -> list[str]:
@@ -59,7 +57,8 @@ def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -
     Parameters
     ----------
     distributions : iterable of str
-        Names of installed distributions; each is pinned to its installed version, unless Brain-Score needs another.
+        Names of installed distributions; each is pinned to its installed version, unless Brain-Score provides it, or
+        that version needs another numpy, pandas or xarray than Brain-Score has.
     given : sequence of str
         Lines of the user's, which replace derived ones of the same distribution.
 
@@ -90,6 +89,8 @@ def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -
 
 
 def _pinned(name: str) -> str:
+    if canonicalize_name(name) in _PROVIDED:
+        return name
     distribution = importlib.metadata.distribution(name)
     address = _address(distribution)
     if address:
@@ -98,8 +99,27 @@ def _pinned(name: str) -> str:
         version = Version(distribution.version)
     except InvalidVersion:
         return name
-    host = SpecifierSet(_HOST_SPECIFIERS.get(canonicalize_name(name), ""))
-    return f"{name}=={version.public}" if host.contains(version, prereleases=True) else name
+    return f"{name}=={version.public}" if _fits_host(distribution) else name
+
+
+def _fits_host(distribution: importlib.metadata.Distribution) -> bool:
+    for line in distribution.requires or ():
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        limit = _HOST_LIMITS.get(canonicalize_name(requirement.name))
+        is_needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if limit and is_needed and not _overlap(requirement.specifier, *limit):
+            return False
+    return True
+
+
+def _overlap(specifier: SpecifierSet, limit: str, newest: str) -> bool:
+    """Whether some version meets both: tried are the newest below the limit, and those around each bound."""
+    bounds = [bound.version.removesuffix(".*") for bound in specifier]
+    candidates = [newest, "0.1", *bounds, *(f"{bound}.1" for bound in bounds)]
+    return any(specifier.contains(version) and SpecifierSet(limit).contains(version) for version in candidates)
 
 
 def _address(distribution: importlib.metadata.Distribution) -> str:

@@ -15,6 +15,10 @@ __all__ = ["ARCHIVE_RULES", "Finding", "Rule"]
 Finding = tuple[str, str]
 
 _MAX_BYTES = 50 * 2**20
+_HOSTING = (
+    "Host it on the web and load it inside the function, e.g. with torch.hub.load_state_dict_from_url(url, "
+    "check_hash=True); weights=[Weights(url, sha256)] records where it is."
+)
 _JUNK = ("__pycache__", ".DS_Store", ".git", ".ipynb_checkpoints", "__MACOSX", "Thumbs.db")
 
 
@@ -77,13 +81,13 @@ def _damaged(submission: SubmissionZip) -> Iterator[Finding]:
 
 
 def _spaces(submission: SubmissionZip) -> Iterator[Finding]:
-    for name in submission.names:
+    for name in submission.entries:
         if " " in name:
             yield name, "Its path contains a space."
 
 
 def _metadata(submission: SubmissionZip) -> Iterator[Finding]:
-    for name in submission.files:
+    for name in submission.entries:
         if name.lower().endswith(("metadata.yml", "metadata.yaml")):
             yield name, "The website refuses metadata files, wherever they lie and whatever stands before 'metadata'."
 
@@ -127,7 +131,7 @@ def _large_files(submission: SubmissionZip) -> Iterator[Finding]:
 
 
 ARCHIVE_RULES = (
-    Rule("zip-size", "The zip has at most 50 MB.", "Host large files on the web and fetch them.", _too_large),
+    Rule("zip-size", "The zip has at most 50 MB.", _HOSTING, _too_large),
     Rule("unsafe-path", "Every path stays inside.", "Write the zip again with write_submission.", _unsafe_paths),
     Rule("link", "There are no links.", "Put the file itself in its place.", _links),
     Rule("duplicate-entry", "Every path occurs once.", "Write the zip again with write_submission.", _duplicates),
@@ -154,7 +158,7 @@ ARCHIVE_RULES = (
     Rule(
         "large-file",
         "Files have at most 5 MB.",
-        "Host it on the web and register the model with weights=[Weights(url, sha256)].",
+        _HOSTING,
         _large_files,
         "warning",
     ),

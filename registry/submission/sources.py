@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from ..entry import ModelEntry
 from .datafiles import find_data_files, find_missing_files
 from .errors import SubmissionError
-from .imports import DynamicImport, ImportSite, find_imports
+from .imports import DynamicImport, ImportSite, exported_names, find_imports
 from .locating import LocalFiles, ModuleKind, is_left_behind, relocate_runtime
 from .mainfile import MainFile, find_main_file
 from .requirements import distributions_of
@@ -108,9 +109,9 @@ class _Collector:
             self._check_call(call, package, file)
         text = relocate_imports(module.text, moved, place, self._relocated)
         self._tree.files[place] = replace(module, text=text).to_bytes()
-        for data_file in find_data_files(tree, file.parent):
+        for data_file in find_data_files(tree, file):
             self._add_data(data_file, file)
-        self._tree.missing.extend(find_missing_files(tree, file.parent))
+        self._tree.missing.extend(find_missing_files(tree, file))
 
     def _follow(self, site: ImportSite, package: tuple[str, ...], file: Path) -> bool:
         """Bring along what a statement imports; say whether the statement has to be changed."""
@@ -129,7 +130,7 @@ class _Collector:
                 self._add_local(name, members, site, file)
             elif kind is ModuleKind.DISTRIBUTION:
                 self._add_distributions(name, site, file)
-            elif kind is ModuleKind.MISSING and not site.is_optional and not site.is_deferred:
+            elif kind is ModuleKind.MISSING and not _may_fail(site):
                 raise SubmissionError(
                     f"{file}, line {site.node.lineno} imports {name!r}, which is neither installed here nor beside "
                     "the file. Install it, or move the module beside the file that imports it."
@@ -147,14 +148,26 @@ class _Collector:
 
     def _add_local(self, module: str, members: list[str], site: ImportSite, file: Path) -> None:
         if not self._add_module(module) and not self._local.has(module):
-            if site.is_optional or site.is_deferred:
+            if _may_fail(site):
                 return
             raise SubmissionError(
                 f"{file}, line {site.node.lineno} imports {module!r}, but there is no such file beside it. "
                 "Correct the import."
             )
-        for member in members:
+        starred = self._starred(module) if site.is_star else []
+        for member in (*members, *starred):
             self._add_module(member)
+
+    def _starred(self, package: str) -> list[str]:
+        """Return what ``from package import *`` takes because its ``__all__`` says so: each may be a module too."""
+        files = self._local.files(package) if package else []
+        if not files or files[-1][0].name != "__init__.py":
+            return []
+        try:
+            tree = ast.parse(read_module(files[-1][0]).text)
+        except (SyntaxError, UnicodeDecodeError):  # reported when that file's turn comes
+            return []
+        return [f"{package}.{name}" for name in exported_names(tree)]
 
     def _add_module(self, module: str) -> bool:
         if module in self._main_names:
@@ -222,17 +235,26 @@ class _Collector:
         place = self._place_of(file, user)
         if file.stat().st_size > _MAX_BYTES:
             raise SubmissionError(
-                f"{user} uses {file}, which is larger than the 50 MB that Brain-Score accepts in all. Put it on the "
-                "web, and register the model with weights=[Weights(url, sha256)]."
+                f"{user} uses {file}, which is larger than the 50 MB that Brain-Score accepts in all. Host it on "
+                "the web and load it inside the function, e.g. with torch.hub.load_state_dict_from_url(url, "
+                "check_hash=True); weights=[Weights(url, sha256)] records where it is."
             )
         self._tree.files[_FOLDER / place] = file.read_bytes()
 
     def _place_of(self, file: Path, user: Path) -> PurePosixPath:
-        resolved = file.resolve()
-        for root in self._local.roots:
-            if resolved.is_relative_to(root.resolve()):
-                return PurePosixPath(resolved.relative_to(root.resolve()).as_posix())
+        """Return where a file lies so that the module that uses it finds it: the way from one to the other is kept."""
+        root = user.parents[len(self._places[user].parts) - 1]
+        # Links are not followed, because the module's text does not follow them either.
+        file = Path(os.path.normpath(file))
+        for candidate, base in ((file, root), (file.resolve(), root.resolve())):
+            if candidate.is_relative_to(base):
+                return PurePosixPath(candidate.relative_to(base).as_posix())
         raise SubmissionError(f"{user} uses {file}, which lies outside its own folder. Move the file beside it.")
+
+
+def _may_fail(site: ImportSite) -> bool:
+    """Whether the file can have been imported although the statement fails."""
+    return site.is_optional or site.is_deferred or site.is_conditional
 
 
 def _dotted(place: PurePosixPath) -> str:

@@ -59,6 +59,11 @@ class SubmissionZip:
         self._trees: dict[str, ast.Module | None] = {}
 
     @cached_property
+    def entries(self) -> list[str]:
+        """All entries, as the website looks at them, each once."""
+        return list(dict.fromkeys(info.filename for info in self.infos))
+
+    @cached_property
     def names(self) -> list[str]:
         """All entries but those that macOS adds beside the root folder."""
         return [info.filename for info in self.infos if not info.filename.startswith("__MACOSX/")]
@@ -125,6 +130,14 @@ class SubmissionZip:
             return content.decode()
         except UnicodeDecodeError:
             return content.decode("latin-1") if name.endswith((".py", ".txt")) else None
+
+    def is_utf8(self, name: str) -> bool:
+        """Whether a file is written in UTF-8, as far as it can be read."""
+        try:
+            (self._content(name) or b"").decode()
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def tree(self, name: str) -> ast.Module | None:
         """Return a Python file parsed, or None if that is not possible."""

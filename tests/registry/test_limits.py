@@ -27,6 +27,7 @@ def test_requirements_are_what_is_imported_pinned_where_brain_score_allows_it(lo
             "net.py": """
             import json
             import sklearn.linear_model
+            import packaging.version
             from PIL import Image
             import torch
             from registry import register_model
@@ -43,12 +44,39 @@ def test_requirements_are_what_is_imported_pinned_where_brain_score_allows_it(lo
     text = package("net")["requirements.txt"]
     assert text.endswith("\n")
     lines = dict(line.replace(">=", "==").partition("==")[::2] for line in text.splitlines())
-    assert set(lines) == {"einops", "numpy", "pandas", "pillow", "scikit-learn", "scipy", "torch", "xarray"}
-    assert lines["scipy"] == importlib.metadata.version("scipy")
-    assert lines["torch"] == importlib.metadata.version("torch").split("+")[0]
-    for name, limit in {"numpy": 2, "pandas": 3}.items():
-        installed = importlib.metadata.version(name)
-        assert lines[name] == (installed if int(installed.split(".")[0]) < limit else "")
+    assert lines == {
+        **dict.fromkeys(("numpy", "pandas", "pillow", "scikit-learn", "scipy", "torch", "xarray"), ""),
+        "einops": "0.6",
+        "packaging": importlib.metadata.version("packaging"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("needs", "line"),
+    [
+        ("", "lab-tools==1.0"),
+        ("numpy>=2,<2.3; python_version>='3.9'", "lab-tools"),
+        ("numpy>=2; python_version<'3.9'", "lab-tools==1.0"),
+        ("numpy>=2; extra=='new'", "lab-tools==1.0"),
+        ("numpy<1.25,>1.20", "lab-tools==1.0"),
+        ("pandas==2.1.*", "lab-tools==1.0"),
+        ("pandas>=3.0", "lab-tools"),
+        ("xarray>2022.6", "lab-tools"),
+    ],
+)
+def test_distribution_that_needs_more_than_brain_score_has_is_not_pinned(load, package, write_project, needs, line):
+    metadata = "Metadata-Version: 2.1\nName: lab-tools\nVersion: 1.0\n" + (f"Requires-Dist: {needs}\n" if needs else "")
+    folder = write_project(
+        {
+            "site-packages/lab_tools.py": "",
+            "site-packages/lab_tools-1.0.dist-info/METADATA": metadata,
+            "site-packages/lab_tools-1.0.dist-info/top_level.txt": "lab_tools\n",
+        }
+    )
+    sys.path.insert(0, str(folder / "site-packages"))
+    load({"net.py": "import lab_tools\n" + REGISTERED})
+    lines = package("net")["requirements.txt"].splitlines()
+    assert [found for found in lines if found.startswith("lab-tools")] == [line]
 
 
 def test_given_requirement_replaces_the_derived_one(load, package):
@@ -134,6 +162,29 @@ def test_module_that_is_nowhere_is_named(load, tmp_path):
         write_submission("net", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib.util\nif importlib.util.find_spec('nowhere'):\n    import nowhere",
+        "from contextlib import suppress\nwith suppress(ImportError):\n    import nowhere",
+        "import contextlib\nwith contextlib.suppress(ImportError):\n    import nowhere",
+        "import sys\nif sys.version_info < (3, 0):\n    from nowhere import a\nelse:\n    a = 1",
+        "import typing as t\nif t.TYPE_CHECKING:\n    import nowhere",
+        "import os\nif os.environ.get('NO_SUCH_VARIABLE'):\n    import side.nowhere",
+    ],
+)
+def test_import_that_did_not_run_may_be_of_a_module_that_is_nowhere(load, package, text):
+    files = {"net.py": f"{text}\n{REGISTERED}", "side.py": ""}
+    load(files)
+    assert "nowhere" in package("net")["source/net.py"]
+
+
+def test_import_of_ours_below_a_condition_is_still_named(load, tmp_path):
+    load({"net.py": f"import os\nif os.sep:\n    import benchmarks_local\n{REGISTERED}"})
+    with pytest.raises(SubmissionError, match="line 3 imports 'benchmarks_local' when it is imported"):
+        write_submission("net", tmp_path / "out")
+
+
 def test_unowned_module_among_the_installed_packages_is_named(load, tmp_path, write_project):
     folder = write_project({"site-packages/stray.py": ""})
     sys.path.insert(0, str(folder / "site-packages"))
@@ -148,8 +199,14 @@ def test_file_too_large_for_any_submission_is_named(load, tmp_path):
     folder = load({"net.py": "from pathlib import Path\nFILE = Path(__file__).parent / 'weights.bin'\n" + REGISTERED})
     with (folder / "weights.bin").open("wb") as stream:
         stream.truncate(51 * 2**20)
-    with pytest.raises(SubmissionError, match=r"weights\.bin, which is larger than the 50 MB .*weights=\[Weights\(url"):
+    with pytest.raises(SubmissionError) as caught:
         write_submission("net", tmp_path / "out")
+    for fragment in (
+        "weights.bin, which is larger than the 50 MB",
+        "inside the function, e.g. with torch.hub.load_state_dict_from_url(url, check_hash=True)",
+        "weights=[Weights(url, sha256)] records where it is",
+    ):
+        assert fragment in str(caught.value)
 
 
 def test_notebook_gets_told_to_move_the_model_to_a_file(tmp_path):

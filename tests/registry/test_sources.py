@@ -12,6 +12,7 @@ import registry
 from registry.submission import SubmissionWarning, write_submission
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = {"pkg/__init__.py": "", "pkg/sub/__init__.py": ""}
 REGISTERED = "from registry import register_model\n\n@register_model\ndef net():\n    return None\n"
 
 
@@ -117,6 +118,79 @@ def test_files_named_by_constants_come_along(load, package):
     files = package("net")
     data = {name for name in files if name.startswith("source/") and not name.endswith(".py")}
     assert data == {"source/data/labels.json", "source/data/b.txt", "source/data/c.txt", "source/d.csv"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "D = HERE / 'data'\nTEXT = (D / 'k.txt').read_text()",
+        "D = os.path.join(os.path.dirname(__file__), 'data')\nTEXT = open(os.path.join(D, 'k.txt')).read()",
+        "D: Path = HERE.joinpath('data')\nN = 'k.txt'\ndef read():\n    return (D / N).read_text()\nTEXT = read()",
+        "TEXT = open(os.path.dirname(__file__) + '/data/k.txt').read()",
+        "TEXT = open(f'{os.path.dirname(os.path.abspath(__file__))}/data/k.txt').read()",
+        "N = 'k'\nTEXT = (HERE / 'data' / f'{N}.txt').read_text()",
+        "TEXT = (HERE / 'data/k').with_suffix('.txt').read_text()",
+        "TEXT = Path(HERE, 'data', 'j.txt').with_name('k.txt').read_text()",
+        "TEXT = (Path(__file__).resolve().parents[0] / 'data' / 'k.txt').read_text()",
+    ],
+)
+def test_file_named_by_a_path_made_of_the_module_file_comes_along(load, package, text):
+    start = "import os\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
+    load({"net.py": f"{start}{text}\n{REGISTERED}"} | {"data/k.txt": "k"})
+    assert package("net")["source/data/k.txt"] == "k"
+
+
+def test_file_beside_a_model_whose_name_it_has_comes_along(load, package):
+    load(
+        {"net.py": "from pathlib import Path\nFILE = Path(__file__).with_suffix('.txt')\n" + REGISTERED, "net.txt": "k"}
+    )
+    assert package("net")["source/net.txt"] == "k"
+
+
+def test_variable_that_changes_is_no_folder(load, package):
+    text = (
+        "from pathlib import Path\nD = Path(__file__).parent\nD = D / 'data'\n\ndef read():\n    return D / 'no.txt'\n"
+    )
+    load({"net.py": text + REGISTERED, "data/k.txt": "k"})
+    assert "source/net.py" in package("net")
+
+
+def test_file_in_a_folder_above_the_module_comes_along(load, package):
+    text = "from pathlib import Path\nTEXT = (Path(__file__).parent.parent / 'shared' / 'k.txt').read_text()\n"
+    load({"net.py": "import pkg.sub.nets\n" + REGISTERED, "pkg/sub/nets.py": text, "pkg/shared/k.txt": "k"} | PACKAGES)
+    assert package("net")["source/pkg/shared/k.txt"] == "k"
+
+
+def test_file_beside_a_module_of_another_folder_on_the_path_lies_beside_it(load, package):
+    text = "from pathlib import Path\nTEXT = (Path(__file__).parent / 'k.txt').read_text()\n"
+    main = "import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\nimport nets_lib\n"
+    load({"net.py": main + REGISTERED, "lib/nets_lib.py": text, "lib/k.txt": "k"})
+    files = package("net")
+    assert files["source/k.txt"] == "k"
+    assert "source/nets_lib.py" in files
+    assert "source/lib/k.txt" not in files
+
+
+def test_linked_file_comes_along_under_its_own_name(load, package, write_project, tmp_path):
+    (tmp_path / "elsewhere.txt").write_text("k")
+    (write_project({"unused.txt": ""}) / "k.txt").symlink_to(tmp_path / "elsewhere.txt")
+    load({"net.py": "from pathlib import Path\nFILE = Path(__file__).parent / 'k.txt'\n" + REGISTERED})
+    assert package("net")["source/k.txt"] == "k"
+
+
+@pytest.mark.parametrize("exported", ["__all__ = ['nets']", "__all__: list = []\n__all__ += ('nets', 'unknown')"])
+def test_star_import_brings_the_modules_that_the_package_names(load, package, exported):
+    exported += "\nunknown = 1\n"
+    load(
+        {
+            "net.py": "from pkg import *\nK = nets.K\n" + REGISTERED,
+            "pkg/__init__.py": exported,
+            "pkg/nets.py": "K = 1\n",
+        }
+    )
+    files = package("net")
+    assert files["source/pkg/nets.py"] == "K = 1\n"
+    assert files["source/net.py"].startswith("from .pkg import *\n")
 
 
 def test_include_brings_more(load, package):

@@ -28,7 +28,9 @@ def written(tmp_path_factory) -> dict[str, Entries]:
         "@register_model\ndef toy_net():\n    return torch.nn.Identity()\n"
     )
     load_models_file(folder / "toy_models.py")
-    found = {layout: read(write_submission("toy_net", folder, layout=layout)) for layout in ("plugin", "legacy")}
+    found = {
+        layout: read(write_submission("toy_net", folder, layout=layout, trial=False)) for layout in ("plugin", "legacy")
+    }
     unregister("toy_net")
     return found
 
@@ -135,7 +137,16 @@ CHANGES = [
     ("python-name", rename(PLUGIN, "toy_net/models/toy-net")),
     ("python-name", rename(PLUGIN, "toy_net/models/class")),
     ("nested-test", add(f"{PLUGIN}/source/testing.py")),
-    ("nested-test", add(f"{PLUGIN}/test_more.py")),
+    ("nested-test", add(f"{PLUGIN}/source/test_more.py")),
+    ("models-only", add("toy_net/data/foo/")),
+    ("models-only", add("toy_net/benchmarks/b/__init__.py")),
+    ("models-only", add("toy_net/metrics/m/test.py")),
+    ("utf-8", replace(INIT, REGISTRATION, REGISTRATION + b"  # caf\xe9")),
+    ("no-space", add("__MACOSX/toy_net/models/._a b.txt")),
+    ("no-metadata", add("__MACOSX/toy_net/._metadata.yml")),
+    ("identifier-space", register_as(b"toy net")),
+    ("identifier", register_as(b"toy.net")),
+    ("identifier", register_as(b"2_toys")),
     ("file-in-models", add("toy_net/models/base_models.py")),
     ("syntax", append(SOURCE, "def broken(:\n")),
     ("syntax", append(SOURCE, "x = '\0'\n")),
@@ -151,12 +162,12 @@ CHANGES = [
     ("unverified-connection", append(SOURCE, "def off(session): session.verify = False\n")),
     ("unverified-connection", append(SOURCE, "COMMAND = 'wget --no-check-certificate https://example.org'\n")),
     ("secret", append(SOURCE, f"KEY = '{'AKIA'}IOSFODNN7EXAMPLE'\n")),
-    ("secret", append(SOURCE, "password = 'correct-horse-battery'\n")),
+    ("named-secret", append(SOURCE, "password = 'correct-horse-battery'\n")),
     ("secret", append(SOURCE, f"login({'hf_'!r} '{'a' * 34}')\n".replace("' '", ""))),
     ("secret", append(SOURCE, f"TOKEN = '{'ghp_'}{'a1' * 18}'\n")),
     ("secret", append(SOURCE, "URL = 'https://me:hunter2@example.org/weights.pth'\n")),
     ("secret", add(f"{PLUGIN}/source/key.pem", b"-----BEGIN RSA " + b"PRIVATE KEY-----\nMII\n")),
-    ("secret", add(f"{PLUGIN}/source/config.json", b'{"api_key": "0123456789abcdef"}')),
+    ("named-secret", add(f"{PLUGIN}/source/config.json", b'{"api_key": "0123456789abcdef"}')),
     (
         "relative-path",
         lambda entries: (add(f"{PLUGIN}/source/l.txt")(entries), append(SOURCE, "L = 'l.txt'\n")(entries)),
@@ -172,11 +183,18 @@ def test_rule_fires_on_a_zip_that_breaks_it(good, tmp_path, code, change):
     problems = validate_submission(write(good, tmp_path / "changed.zip"))
     assert code in codes(problems)
     for problem in problems:
+        assert problem.severity == ("warning" if problem.code in WARNINGS else "error")
         assert problem.where
         assert problem.message
         assert problem.fix
         assert f"[{problem.code}]" in str(problem)
 
+
+# What is guessed, and what Brain-Score does not refuse.
+WARNINGS = {
+    *("absolute-path", "cuda", "identifier", "junk", "large-file", "model-file", "named-secret", "relative-path"),
+    "unverified-connection",
+}
 
 LEGACY_CHANGES = [
     ("legacy-files", remove("toy_net/setup.py")),
@@ -184,7 +202,8 @@ LEGACY_CHANGES = [
     ("legacy-functions", replace("toy_net/models/base_models.py", b"def get_layers", b"def layers")),
     ("legacy-hyphen", replace("toy_net/models/base_models.py", b'["toy_net"]', b'["toy-net"]')),
     ("no-space", add("toy_net/my file.txt")),
-    ("secret", append("toy_net/setup.py", "PASSWORD = 'correct-horse-battery'\n")),
+    ("secret", append("toy_net/setup.py", f"KEY = '{'AKIA'}IOSFODNN7EXAMPLE'\n")),
+    ("named-secret", append("toy_net/setup.py", "PASSWORD = 'correct-horse-battery'\n")),
     ("stray-file", add("setup.py")),
 ]
 
@@ -227,11 +246,31 @@ def test_secrets_are_not_repeated_in_the_message(good, tmp_path):
         "pad_token = '<|endoftext|>'; URL = 'https://example.org/a:b@c'; RATIO = 'a/b'; NODE = '/features/conv1'",
         "import os; password = os.environ['WEIGHTS_PASSWORD']",
         "def load(path): return torch.load(path, map_location='cpu')",
+        "import os; LABELS = os.path.dirname(__file__) + '/data/labels.txt'",
+        "import os; LABELS = f'{os.path.dirname(__file__)}/data/labels.txt'",
     ],
 )
 def test_harmless_code_is_left_alone(good, tmp_path, line):
     append(SOURCE, f"\n{line}\n")(good)
     assert validate_submission(write(good, tmp_path / "changed.zip")) == []
+
+
+def test_identifier_registered_twice_in_one_file_is_one_model(good, tmp_path):
+    append(INIT, f"if True:\n    {REGISTRATION.decode()}\n")(good)
+    assert validate_submission(write(good, tmp_path / "twice.zip")) == []
+
+
+@pytest.mark.parametrize("name", ["test_more.py", "test_data.py"])
+def test_tests_directly_in_the_plugin_are_left_alone(good, tmp_path, name):
+    add(f"{PLUGIN}/{name}")(good)
+    assert validate_submission(write(good, tmp_path / "tests.zip")) == []
+
+
+def test_large_file_is_told_where_to_go(good, tmp_path):
+    add(f"{PLUGIN}/weights.pth", b"\0" * (5 * 2**20 + 1))(good)
+    (problem,) = validate_submission(write(good, tmp_path / "large.zip"))
+    assert "inside the function, e.g. with torch.hub.load_state_dict_from_url(url, check_hash=True)" in problem.fix
+    assert "weights=[Weights(url, sha256)] records where it is" in problem.fix
 
 
 @pytest.mark.parametrize(
