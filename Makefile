@@ -18,15 +18,17 @@ ifeq ($(origin PY), undefined)
 PY := $(VENV)/bin/python
 DEMO_READY := $(VENV)/demo.stamp
 TEST_READY := $(VENV)/test.stamp
+FRAMEWORKS_READY := $(VENV)/frameworks.stamp
 endif
 
-.PHONY: help demo test test-gpu lint types unit format clean
+.PHONY: help demo test test-gpu test-frameworks in-frameworks lint types unit format clean
 
 help:
-	@echo "make demo      the whole road once on real images: wrap, extract, register, check, package, validate"
-	@echo "make test      ruff, mypy, unit tests, documentation tests"
-	@echo "make test-gpu  what only a GPU can show (fails where there is none)"
-	@echo "make format    let ruff format and fix"
+	@echo "make demo             the whole road once on real images: wrap, extract, register, check, package, validate"
+	@echo "make test             ruff, mypy, unit tests, documentation tests"
+	@echo "make test-gpu         what only a GPU can show (fails where there is none)"
+	@echo "make test-frameworks  JAX, in an environment apart (fails where one is missing)"
+	@echo "make format           let ruff format and fix"
 
 demo: $(DEMO_READY)
 	@$(PY) examples/demo.py
@@ -47,11 +49,18 @@ test-gpu: $(TEST_READY)
 	    else 'make test-gpu: torch ' + torch.__version__ + ' sees no CUDA or MPS device here.')"
 	@time $(PY) -m pytest tests/gpu
 
+# JAX is large and `make test` does without it, so it gets an environment of its own.
+test-frameworks:
+	@$(MAKE) --no-print-directory VENV=$(VENV)-frameworks in-frameworks
+
+in-frameworks: $(FRAMEWORKS_READY)
+	@time $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) tests/frameworks adapters/frameworks/jax
+
 format: $(TEST_READY)
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-frameworks build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # A stamp is written last: an interrupted installation is taken up again at the next call.
 $(VENV)/bin/python:
@@ -64,3 +73,5 @@ $(VENV)/%.stamp: requirements/%.txt requirements/demo.txt setup.py tests/environ
 	$(VENV)/bin/python -m pip install --quiet -r $< -e .
 	$(VENV)/bin/python tests/environment/torchvision_on_cpu_torch.py --install
 	touch $@
+
+$(VENV)/frameworks.stamp: requirements/test.txt

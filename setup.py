@@ -8,6 +8,7 @@ from setuptools import setup
 PACKAGES = [
     "adapters",
     "adapters.frameworks",
+    "adapters.frameworks.jax",
     "adapters.frameworks.pytorch",
     "adapters.testing",
     "registry",

@@ -30,4 +30,7 @@ class Framework:
 
 
 # Order matters: the first adapter that accepts a model gets it.
-FRAMEWORKS: tuple[Framework, ...] = (Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),)
+FRAMEWORKS: tuple[Framework, ...] = (
+    Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),
+    Framework("jax", ("jax",), ".jax", "JaxAdapter"),
+)

@@ -22,6 +22,8 @@ class NumpyToy:
     """Computes the toy network on arrays of shape (image, row, column, channel)."""
 
     def __init__(self, toy: Toy) -> None:
+        if toy.dtype == "bfloat16":  # refused here, as importing JAX or TensorFlow teaches NumPy the name
+            raise TypeError("NumPy has no bfloat16")
         self.toy = toy
         self.weights = {name: value.astype(toy.dtype) for name, value in toy.weights.items()}
 

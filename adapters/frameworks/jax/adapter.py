@@ -1,0 +1,147 @@
+"""The JAX adapter: what the extractor asks, answered for every kind of model by the modules of this package."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...contract import Adapter, Forward, InputSpec
+from ...errors import DeviceError, UnsupportedModelError
+from ...layers import LayerRequest, Layers
+from .capture import Capture, Values, compile_requests
+from .kinds import KINDS, kind_of
+from .listing import list_layers
+from .network import Snapshot
+
+__all__ = ["JaxAdapter"]
+
+_MAX_COMPILED = 16
+
+
+class JaxAdapter(Adapter):
+    """Reads flax linen and nnx modules, equinox modules, haiku's transformed functions, and plain functions.
+
+    Everything is compiled once per set of layers and batch shape, and to no more than the layers need.
+
+    Parameters
+    ----------
+    model : object
+        A linen module with its variables, as ``(module, variables)`` or bound; an nnx module; an equinox module or
+        ``(module, state)``; haiku's ``(transformed, params)`` or ``(transformed, params, state)``; or
+        ``(function, params)``. Left as found.
+    device : str, optional
+        ``'cpu'``, ``'gpu'``, ``'cuda:1'``, ``'tpu'``; None takes jax's default device.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the model comes without what it needs to run, with the form in which to pass it.
+    DeviceError
+        If the device does not exist here.
+    """
+
+    framework: ClassVar[str] = "jax"
+
+    def __init__(self, model: Any, *, device: str | None = None) -> None:
+        super().__init__(model, device=device)
+        kind = kind_of(model)
+        if kind is None:
+            raise UnsupportedModelError(
+                f"{type(model)} is no model that the JAX adapter reads. Supported: "
+                f"{', '.join(kind.name for kind in KINDS)}. Pass one of these."
+            )
+        self._network = kind.network_of(model)
+        self._device = _choose_device(device)
+        self.asynchronous = self._device.platform != "cpu"
+        self._listed: dict[Hashable, Layers] = {}
+        self._compiled: OrderedDict[Hashable, Any] = OrderedDict()
+
+    @classmethod
+    def accepts(cls, model: object) -> bool:
+        """Tell whether this is one of the kinds of model that JAX libraries have."""
+        return kind_of(model) is not None
+
+    @property
+    def identifier(self) -> str:
+        """Name of the module's class, or of the function."""
+        return self._network.kind
+
+    @property
+    def input(self) -> InputSpec:
+        """Channels as the convolutions' kernels say; the size is not written in a JAX model."""
+        axis, position = (-1, -2) if self._network.channels_last else (1, 1)
+        kernels = [value for _, value in self._network.weights() if getattr(value, "ndim", 0) == 4]
+        n_channels = [int(kernel.shape[position]) for kernel in kernels]
+        return InputSpec(n_channels=3 if 3 in n_channels or not n_channels else n_channels[0], channel_axis=axis)
+
+    def layers(self, image_shape: tuple[int, ...]) -> Layers:
+        """List the layers from two traced passes, which compute nothing."""
+        snapshot = self._network.snapshot()
+        key = (tuple(image_shape), *_structure(snapshot))
+        if key not in self._listed:
+            self._listed[key] = list_layers(snapshot, tuple(image_shape), _input_dtype(snapshot))
+        return self._listed[key]
+
+    @contextmanager
+    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+        """Give the compiled forward pass; see `adapters.contract.Adapter.open`."""
+        layers, snapshot = self.layers(image_shape), self._network.snapshot()
+        key = (tuple(requests), tuple(image_shape), *_structure(snapshot))
+        if key not in self._compiled:
+            self._compiled[key] = compile_requests(snapshot, requests, layers)
+            while len(self._compiled) > _MAX_COMPILED:
+                self._compiled.popitem(last=False)
+        arrays = jax.device_put(snapshot.arrays, self._device)
+        yield Capture(self._compiled[key], arrays, device=self._device, dtype=_input_dtype(snapshot))
+
+    def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Wait for the values of one batch and give them without padding; on the CPU this copies nothing."""
+        n_images = activations.n_images if isinstance(activations, Values) else None
+        return {layer: np.asarray(value)[:n_images] for layer, value in activations.items()}
+
+    def weights(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield parameters and buffers as arrays of their raw bytes."""
+        for name, value in self._network.weights():
+            is_key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+            array = np.asarray(jax.random.key_data(value) if is_key else value)
+            yield name, np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Recognise XLA's out-of-memory error."""
+        return "RESOURCE_EXHAUSTED" in str(error) and type(error).__name__ in ("XlaRuntimeError", "JaxRuntimeError")
+
+
+def _input_dtype(snapshot: Snapshot) -> Any:
+    dtypes = (getattr(leaf, "dtype", None) for leaf in jax.tree_util.tree_leaves(snapshot.arrays))
+    return next((dtype for dtype in dtypes if dtype is not None and jnp.issubdtype(dtype, jnp.floating)), np.float32)
+
+
+def _structure(snapshot: Snapshot) -> Iterator[Hashable]:
+    """Yield what a listing depends on: a model that was changed since is listed anew."""
+    leaves, structure = jax.tree_util.tree_flatten(snapshot.arrays)
+    yield snapshot.structure
+    yield structure
+    yield tuple((np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves)
+
+
+def _choose_device(asked: str | None) -> Any:
+    if asked is None:
+        chosen = jax.config.jax_default_device
+        if isinstance(chosen, jax.Device):
+            return chosen
+        return jax.local_devices(backend=chosen)[0]
+    platform, _, number = asked.partition(":")
+    try:
+        return jax.local_devices(backend=platform)[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError) as error:
+        present = ", ".join(sorted({str(device) for device in jax.local_devices()}))
+        raise DeviceError(
+            f"device={asked!r} was asked for, but jax {jax.__version__} finds no such device here; it has: {present}. "
+            f"Leave device out to run on what there is, or see `brain-adapters doctor`."
+        ) from error

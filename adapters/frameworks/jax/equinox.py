@@ -1,0 +1,85 @@
+"""Equinox: modules that take one image, and ``(module, state)`` pairs of stateful ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .network import Network, Snapshot, inference_arguments, named_arrays, random_arguments, seeded_key
+from .tagging import tag_calls
+
+__all__ = ["EquinoxNetwork"]
+
+
+class EquinoxNetwork(Network):
+    """Runs the module in inference mode under `jax.vmap`, image by image, each with a random key of its own.
+
+    Parameters
+    ----------
+    model : equinox.Module or (Module, State)
+        Takes one image of shape (channel, row, column), and the state where it has one.
+    """
+
+    channels_last = False
+
+    def __init__(self, model: Any) -> None:
+        self._model, self._state = model if isinstance(model, tuple) else (model, None)
+        self.kind = type(self._model).__name__
+
+    def snapshot(self) -> Snapshot:
+        """See `Network.snapshot`."""
+        copy = jax.tree_util.tree_map(lambda leaf: leaf, eqx.nn.inference_mode(self._model))
+        named = [(name, module) for name, module in _modules_in(copy) if name and callable(module)]
+        for name, module in named:
+            tag_calls(module, name)
+        arrays, rest = eqx.partition(copy, _is_array)
+        leaves, structure = jax.tree_util.tree_flatten(self._state)
+        method = type(self._model).__call__
+        options = inference_arguments(method)
+
+        def run(arrays: Any, images: Any) -> Any:
+            module = eqx.combine(arrays[0], rest)
+
+            def run_one(image: Any, number: Any) -> Any:
+                randomness = random_arguments(method, jax.random.fold_in(seeded_key(), number))
+                if self._state is None:
+                    return module(image, **options, **randomness)
+                state = jax.tree_util.tree_unflatten(structure, arrays[1])
+                output = module(image, state, **options, **randomness)
+                return output[0] if isinstance(output, tuple) and len(output) == 2 else output
+
+            return jax.vmap(run_one, axis_name="batch")(images, jnp.arange(len(images)))
+
+        return Snapshot(
+            arrays=(arrays, leaves),
+            run=run,
+            kind=self.kind,
+            channels_last=self.channels_last,
+            module_names=tuple(name for name, _ in named),
+        )
+
+    def weights(self) -> Iterable[tuple[str, Any]]:
+        """See `Network.weights`."""
+        arrays = [*named_arrays(self._model, "."), *named_arrays({"state": self._state}, ".")]
+        return [(name, leaf) for name, leaf in arrays if _is_array(leaf)]
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray))
+
+
+def _modules_in(module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a module and all within it, by attribute path."""
+    yield name, module
+    found, _ = jax.tree_util.tree_flatten_with_path(
+        module, is_leaf=lambda node: node is not module and isinstance(node, eqx.Module)
+    )
+    for path, node in found:
+        if isinstance(node, eqx.Module):
+            step = jax.tree_util.keystr(path, simple=True, separator=".")
+            yield from _modules_in(node, f"{name}.{step}" if name else step)

@@ -1,0 +1,81 @@
+"""Haiku: transformed functions with their parameters, with and without state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import haiku as hk
+
+from ...errors import UnsupportedModelError
+from .network import Network, Snapshot, inference_arguments, named_arrays, seeded_key
+from .tagging import tag
+
+__all__ = ["HaikuNetwork"]
+
+
+class HaikuNetwork(Network):
+    """Runs ``transformed.apply`` and tags the ``__call__`` of every module, with BatchNorm in inference mode.
+
+    Parameters
+    ----------
+    model : (Transformed, params) or (TransformedWithState, params, state)
+        From ``haiku.transform`` or ``haiku.transform_with_state``.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If parameters or state are missing.
+    """
+
+    def __init__(self, model: Any) -> None:
+        parts = (model,) if hasattr(model, "apply") else tuple(model)
+        self._transformed, self._has_state = parts[0], isinstance(parts[0], hk.TransformedWithState)
+        expected = 3 if self._has_state else 2
+        if len(parts) != expected:
+            form = "(transformed, params, state)" if self._has_state else "(transformed, params)"
+            made = "params, state" if self._has_state else "params"
+            raise UnsupportedModelError(
+                f"The haiku {type(parts[0]).__name__} came with {len(parts) - 1} of the {expected - 1} things that it "
+                f"is applied to. Pass adapters.wrap({form}), with {made} = transformed.init(key, images) or your "
+                f"trained ones."
+            )
+        self._arrays = parts[1:]
+        self._function = getattr(self._transformed.apply, "_original_fn", self._transformed.apply)
+        roots = {name.split("/")[0] for name in self._arrays[0]}
+        self.kind = roots.pop() if len(roots) == 1 else getattr(self._function, "__name__", "transformed")
+
+    def snapshot(self) -> Snapshot:
+        """See `Network.snapshot`."""
+        names = [name for mapping in self._arrays for name in mapping]
+        return Snapshot(
+            arrays=self._arrays,
+            run=self._run,
+            kind=self.kind,
+            channels_last=self.channels_last,
+            module_names=tuple(dict.fromkeys(names)),
+        )
+
+    def _run(self, arrays: Any, images: Any) -> Any:
+        options = inference_arguments(self._function)
+        with hk.experimental.intercept_methods(_intercept):
+            output = self._transformed.apply(*arrays, seeded_key(), images, **options)
+        return output[0] if self._has_state else output
+
+    def weights(self) -> Iterable[tuple[str, Any]]:
+        """See `Network.weights`."""
+        return [
+            (f"{kind}/{name}", leaf)
+            for kind, mapping in zip(("params", "state"), self._arrays, strict=False)
+            for name, leaf in named_arrays(mapping, "/")
+        ]
+
+
+def _intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    module = context.module
+    if context.method_name != "__call__":
+        return call(*args, **kwargs)
+    if isinstance(module, hk.BatchNorm):
+        args = (args[0], False, *args[2:]) if len(args) > 1 else args
+        kwargs = kwargs if len(args) > 1 else {**kwargs, "is_training": False}
+    return tag(module.module_name, type(module).__name__, call(*args, **kwargs))

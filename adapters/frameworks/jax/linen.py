@@ -1,0 +1,105 @@
+"""flax linen: bound modules, and ``(module, variables)`` pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from ...errors import UnsupportedModelError
+from .network import Network, Snapshot, inference_arguments, named_arrays, seeded_key
+from .tagging import tag
+
+__all__ = ["LinenNetwork"]
+
+_HOW = (
+    "Pass the pair: adapters.wrap((module, variables)), with variables = module.init(key, images) or your trained "
+    "{'params': ..., 'batch_stats': ...}; or a bound module: adapters.wrap(module.bind(variables))."
+)
+
+
+class LinenNetwork(Network):
+    """Runs ``module.apply`` and tags the ``__call__`` of every module, in BatchNorm's and Dropout's inference mode.
+
+    Parameters
+    ----------
+    model : flax.linen.Module or (Module, variables)
+        A module must be bound.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If there are no variables.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._module, self._variables = model if isinstance(model, tuple) else _unbound(model)
+        self.kind = type(self._module).__name__
+        if not isinstance(self._variables, Mapping):
+            raise UnsupportedModelError(
+                f"{self.kind} came with a {type(self._variables).__name__} in place of its variables. {_HOW}"
+            )
+        if self._variables and not {"params", "batch_stats"} & set(self._variables):
+            raise UnsupportedModelError(
+                f"{self.kind} came with variables whose collections are {sorted(map(str, self._variables))}; expected "
+                f"'params' among them. If these are the parameters themselves, pass (module, {{'params': params}})."
+            )
+
+    def snapshot(self) -> Snapshot:
+        """See `Network.snapshot`."""
+        names = {name for collection in self._variables.values() for name in _modules_in(collection)}
+        return Snapshot(
+            arrays=self._variables,
+            run=self._run,
+            kind=self.kind,
+            channels_last=self.channels_last,
+            module_names=tuple(sorted(names)),
+        )
+
+    def _run(self, variables: Any, images: Any) -> Any:
+        module = self._module
+        writable = [name for name in variables if name != "params"]  # some modules insist on writing; it is dropped
+        key = jax.random.wrap_key_data(seeded_key())
+        with nn.intercept_methods(_intercept):
+            output, _ = module.apply(
+                variables, images, rngs={"params": key}, mutable=writable, **inference_arguments(module.__call__)
+            )
+        return output
+
+    def weights(self) -> Iterable[tuple[str, Any]]:
+        """See `Network.weights`."""
+        return named_arrays(self._variables, "/")
+
+
+def _unbound(module: Any) -> tuple[Any, Any]:
+    if module.scope is None:
+        raise UnsupportedModelError(f"The flax linen module {type(module).__name__} came without its variables. {_HOW}")
+    return module.unbind()
+
+
+def _modules_in(collection: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the paths of modules that own variables; the root has none."""
+    if not isinstance(collection, Mapping):
+        return
+    if path and any(not isinstance(value, Mapping) for value in collection.values()):
+        yield "/".join(path)
+    for name, value in collection.items():
+        yield from _modules_in(value, (*path, name))
+
+
+def _intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    module = context.module
+    if context.method_name != "__call__":
+        return call(*args, **kwargs)
+    if isinstance(module, nn.Dropout):
+        output = args[0] if args else kwargs["inputs"]
+    elif isinstance(module, nn.BatchNorm):
+        # the module is a copy that lives as long as this call; its own setting and the argument exclude each other
+        object.__setattr__(module, "use_running_average", True)
+        kwargs = {name: value for name, value in kwargs.items() if name != "use_running_average"}
+        output = call(*args[:1], **kwargs)
+    else:
+        output = call(*args, **kwargs)
+    return tag("/".join(module.path), type(module).__name__, output) if module.path else output

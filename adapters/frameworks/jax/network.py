@@ -1,0 +1,100 @@
+"""What the adapter asks of a kind of JAX model: its arrays, and a function of arrays and images that marks layers."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+
+__all__ = ["Network", "Snapshot", "inference_arguments", "named_arrays", "random_arguments", "seeded_key"]
+
+_SEED = 0
+_INFERENCE = {
+    **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
+    **dict.fromkeys(("deterministic", "inference", "use_running_average", "eval_mode"), True),
+}
+_RANDOM = ("key", "rng", "rng_key", "prng_key")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A model as it is now.
+
+    Parameters
+    ----------
+    arrays : pytree
+        Everything that is computed with; an argument of the compiled function and never part of it.
+    run : callable
+        Takes such arrays and a batch of images, returns the model's output, and tags every layer's.
+    structure : hashable
+        What ``run`` depends on beside the arrays; two snapshots with equal ones can share a compiled function.
+    module_names : tuple of str
+        Modules that exist, whether they run or not.
+    kind : str
+        Class of the model.
+    channels_last : bool
+        Whether outputs of rank 4 are (image, row, column, channel).
+    reads_names : bool
+        Whether ``jax.ad_checkpoint.checkpoint_name`` marks layers.
+    """
+
+    arrays: Any
+    run: Callable[[Any, Any], Any]
+    kind: str
+    channels_last: bool
+    module_names: tuple[str, ...] = ()
+    structure: Hashable = None
+    reads_names: bool = False
+
+
+class Network(ABC):
+    """One kind of JAX model."""
+
+    channels_last: ClassVar[bool] = True
+    kind: str
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return the model as it is now, in inference mode, leaving the user's object alone."""
+
+    @abstractmethod
+    def weights(self) -> Iterable[tuple[str, Any]]:
+        """Return every parameter and buffer by name."""
+
+
+def inference_arguments(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments by which a forward pass is told not to train, as far as it has any.
+
+    Examples
+    --------
+    >>> inference_arguments(lambda images, train=True: images)
+    {'train': False}
+    """
+    return {name: _INFERENCE[name] for name in _parameters_of(function) if name in _INFERENCE}
+
+
+def random_arguments(function: Callable[..., Any], key: Any) -> dict[str, Any]:
+    """Return the argument by which a forward pass is given its random key, if it has one."""
+    return {name: key for name in _parameters_of(function) if name in _RANDOM}
+
+
+def _parameters_of(function: Callable[..., Any]) -> list[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # built-in functions have none
+        return []
+
+
+def seeded_key() -> Any:
+    """Return the key of every run: what layers draw is the same each time."""
+    return jax.random.PRNGKey(_SEED)
+
+
+def named_arrays(tree: Any, separator: str) -> list[tuple[str, Any]]:
+    """Return the leaves of nested containers, by the path that leads to each."""
+    found, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator=separator), leaf) for path, leaf in found]
