@@ -27,7 +27,7 @@ help:
 	@echo "make demo             the whole road once on real images: wrap, extract, register, check, package, validate"
 	@echo "make test             ruff, mypy, unit tests, documentation tests"
 	@echo "make test-gpu         what only a GPU can show (fails where there is none)"
-	@echo "make test-frameworks  JAX, in an environment apart (fails where one is missing)"
+	@echo "make test-frameworks  Keras, TensorFlow and JAX, in an environment apart (fails where one is missing)"
 	@echo "make format           let ruff format and fix"
 
 demo: $(DEMO_READY)
@@ -49,12 +49,12 @@ test-gpu: $(TEST_READY)
 	    else 'make test-gpu: torch ' + torch.__version__ + ' sees no CUDA or MPS device here.')"
 	@time $(PY) -m pytest tests/gpu
 
-# JAX is large and `make test` does without it, so it gets an environment of its own.
+# TensorFlow and JAX are large and `make test` does without them, so they get an environment of their own.
 test-frameworks:
 	@$(MAKE) --no-print-directory VENV=$(VENV)-frameworks in-frameworks
 
 in-frameworks: $(FRAMEWORKS_READY)
-	@time $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) tests/frameworks adapters/frameworks/jax
+	@time $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) tests/frameworks $(addprefix adapters/frameworks/,jax keras)
 
 format: $(TEST_READY)
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .

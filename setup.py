@@ -9,6 +9,7 @@ PACKAGES = [
     "adapters",
     "adapters.frameworks",
     "adapters.frameworks.jax",
+    "adapters.frameworks.keras",
     "adapters.frameworks.pytorch",
     "adapters.testing",
     "registry",

@@ -29,8 +29,9 @@ class Framework:
     adapter: str
 
 
-# Order matters: the first adapter that accepts a model gets it.
+# Order matters: the first adapter that accepts a model gets it. A Keras layer on the torch backend is a torch module.
 FRAMEWORKS: tuple[Framework, ...] = (
+    Framework("keras", ("keras",), ".keras", "KerasAdapter"),
     Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),
     Framework("jax", ("jax",), ".jax", "JaxAdapter"),
 )

@@ -1,8 +1,8 @@
 """The conformance suite: the rules of the adapter contract as checks that any adapter can be held against.
 
 `check_adapter` runs them from a script, `parametrize_with_checks` from pytest, and
-``python -m adapters.testing package.module:CASE`` from a shell. For a framework that has a toy here (PyTorch, JAX) the
-name of an adapter class is enough there; for another one, build the network of `adapters.testing.toys` in it.
+``python -m adapters.testing package.module:CASE`` from a shell. For a framework that has a toy here (Keras, PyTorch,
+JAX) the name of an adapter class is enough there; for another one, build the network of `adapters.testing.toys` in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .toys import LAYERS, Toy, toy_images, toy_weights
 from .toys_equinox import equinox_case
 from .toys_functions import function_case
 from .toys_haiku import haiku_case
+from .toys_keras import keras_case
 from .toys_linen import linen_case
 from .toys_nnx import nnx_case
 from .toys_pytorch import pytorch_case
@@ -32,6 +33,7 @@ __all__ = [
     "equinox_case",
     "function_case",
     "haiku_case",
+    "keras_case",
     "linen_case",
     "nnx_case",
     "oracle",

@@ -13,12 +13,13 @@ from ..contract import Adapter
 from .case import AdapterCase
 from .expecting import ConformanceError
 from .running import run_checks
+from .toys_keras import keras_case
 from .toys_linen import linen_case
 from .toys_pytorch import pytorch_case
 
 __all__ = ["main"]
 
-_CASES: dict[str, Callable[[], AdapterCase]] = {"pytorch": pytorch_case, "jax": linen_case}
+_CASES: dict[str, Callable[[], AdapterCase]] = {"keras": keras_case, "pytorch": pytorch_case, "jax": linen_case}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

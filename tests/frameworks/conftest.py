@@ -12,7 +12,7 @@ import pytest
 import adapters
 
 # Only looked up here, as in tests/conftest.py; test_environment.py really imports each.
-REQUIRED = ("jax", "flax", "equinox", "haiku")
+REQUIRED = ("tensorflow", "keras", "jax", "flax", "equinox", "haiku")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["jax", "flax.linen", "flax.nnx", "equinox", "haiku"])
+@pytest.mark.parametrize("name", ["tensorflow", "keras", "jax", "flax.linen", "flax.nnx", "equinox", "haiku"])
 def test_framework_imports(name: str):
     assert importlib.import_module(name).__name__ == name
 

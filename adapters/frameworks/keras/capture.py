@@ -1,0 +1,189 @@
+"""Read requested layers batch by batch: compiled once per request and batch shape, or layer by layer as it comes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import LayerNeverRanError
+from ...layers import LOGITS, LayerRequest, Layers
+from .engine import Compute, Engine
+from .forward import State, run
+from .layout import canonical, default_format, pick_tensor
+from .tapping import Stop
+from .walking import walk
+
+__all__ = ["Capture", "Programs"]
+
+_N_PROGRAMS = 16
+# A compiled program takes one batch size. A batch that has at least this share of it is padded, not compiled for.
+_FULL_ENOUGH = 0.5
+
+
+class Programs:
+    """Compiled programs by request and batch shape, the latest few; None stands for a model that cannot be traced."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[Any, ...], Compute | None] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...], n_images: int) -> tuple[int, Compute | None] | None:
+        """Return the smallest program that a batch fits into, with its batch size."""
+        sizes = sorted(size for *known, size in self._found if tuple(known) == key and size >= n_images)
+        if not sizes or n_images < _FULL_ENOUGH * sizes[0]:
+            return None
+        self._found.move_to_end((*key, sizes[0]))
+        return sizes[0], self._found[(*key, sizes[0])]
+
+    def forget(self) -> None:
+        """Let go of all: after an error a batch may come again in smaller parts, which must not be padded."""
+        self._found.clear()
+
+    def add(self, key: tuple[Any, ...], n_images: int, program: Compute | None) -> None:
+        """Keep a program, and let go of the one that was not used for longest."""
+        self._found[(*key, n_images)] = program
+        while len(self._found) > _N_PROGRAMS:
+            self._found.popitem(last=False)
+
+
+class _Pass:
+    """What one pass has read so far."""
+
+    def __init__(self, n_images: int) -> None:
+        self.n_images = n_images
+        self.counts: dict[int, int] = {}
+        self.values: dict[str, Any] = {}
+
+
+class Capture:
+    """The forward pass of one run; see `adapters.contract.Forward`.
+
+    Parameters
+    ----------
+    model : keras.Layer
+        A built model.
+    requests : sequence of LayerRequest
+        What to read.
+    layers : Layers
+        What the model offers, with the number of calls of each.
+    state : State
+        The model's seeds and weights.
+    engine : Engine
+        Of the backend.
+    programs : Programs
+        What was compiled before.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        requests: Sequence[LayerRequest],
+        layers: Layers,
+        *,
+        state: State,
+        engine: Engine,
+        programs: Programs,
+    ) -> None:
+        self._model, self._requests, self._layers = model, tuple(requests), layers
+        self._state, self._engine, self._programs = state, engine, programs
+        places = walk(model)
+        self._default = default_format(places.values())
+        self._places = {request.name: places[request.name] for request in requests if request.name != LOGITS}
+        self._values = state.first_values()
+        self._n_usual = 0
+
+    def __call__(self, batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
+        """Run one batch."""
+        try:
+            return self._run(batch, out or {})
+        except Exception:
+            self._programs.forget()
+            self._n_usual = 0
+            raise
+
+    def _run(self, batch: np.ndarray, out: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        program, n_padded = self._program_for(batch)
+        if program is None:
+            found, seeds = self._read(self._values, self._engine.tensor(batch), len(batch), out)
+        else:
+            padded = np.concatenate([batch, np.zeros((n_padded, *batch.shape[1:]), batch.dtype)]) if n_padded else batch
+            found, seeds = program(self._values, self._engine.tensor(padded))
+            if n_padded:
+                found = {name: value[: len(batch)] for name, value in found.items()}
+        self._engine.wait(found)
+        self._values = [*seeds, *self._values[len(seeds) :]]
+        return {request.requested: found[request.requested] for request in self._requests}
+
+    def _program_for(self, batch: np.ndarray) -> tuple[Compute | None, int]:
+        """Return a compiled program and how many images are missing to fill it."""
+        key = (self._requests, batch.shape[1:])
+        self._n_usual = self._n_usual or len(batch)
+        # within a run only the last batch is shorter: it is padded to the usual size, however short it is
+        n_images = max(len(batch), self._n_usual)
+        found = self._programs.get(key, n_images)
+        if found is None:
+            images = self._engine.tensor(np.zeros((n_images, *batch.shape[1:]), batch.dtype))
+            found = n_images, self._compile(images)
+            self._programs.add(key, *found)
+        size, program = found
+        return program, size - len(batch)
+
+    def _compile(self, images: Any) -> Compute | None:
+        n_images = int(images.shape[0])
+        try:
+            return self._engine.compile(
+                lambda values, images: self._read(values, images, n_images, {}), self._values, images
+            )
+        except Exception as error:  # what cannot be traced may still run; if not, that error says more than this one
+            if self._engine.is_out_of_memory(error):
+                raise
+            return None
+
+    def _read(
+        self, values: Sequence[Any], images: Any, n_images: int, out: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Run the model, or trace it, up to the last requested layer."""
+        one = _Pass(n_images)
+        wanted: dict[int, list[LayerRequest]] = {}
+        for request in self._requests:
+            if request.name != LOGITS:
+                wanted.setdefault(id(self._places[request.name].operation), []).append(request)
+
+        def heard(operation: Any, output: Any) -> None:
+            call = one.counts[id(operation)] = one.counts.get(id(operation), -1) + 1
+            for request in wanted[id(operation)]:
+                if self._is_due(request, call):
+                    self._take(one, request, output, call, out)
+            if len(one.values) == len(self._requests):
+                raise Stop
+
+        operations = [place.operation for place in self._places.values()]
+        output, seeds = run(self._model, self._state, values, images, operations, heard)
+        for request in self._requests:
+            if request.name == LOGITS:
+                self._take(one, request, output, 0, out)
+        self._require_all(one)
+        return one.values, seeds
+
+    def _take(self, one: _Pass, request: LayerRequest, output: Any, call: int, out: Mapping[str, np.ndarray]) -> None:
+        part = request.path
+        if not part and request.name in self._layers:
+            part = self._layers[request.name].part_of(call)
+        value = pick_tensor(output, part, request.name, one.n_images)
+        value = canonical(value, self._places.get(request.name), part, self._default)
+        one.values[request.requested] = self._engine.keep(value, out.get(request.requested))
+
+    def _is_due(self, request: LayerRequest, call: int) -> bool:
+        if request.call is not None:
+            return call == request.call
+        return call >= (self._layers[request.name].n_calls if request.name in self._layers else 1) - 1
+
+    def _require_all(self, one: _Pass) -> None:
+        missing = [request.requested for request in self._requests if request.requested not in one.values]
+        if missing:
+            raise LayerNeverRanError(
+                f"Layer {missing[0]!r} of {type(self._model).__name__} was not reached in this forward pass, though it "
+                f"ran in a trial pass. The model's path depends on the images; request layers that always run."
+            )
