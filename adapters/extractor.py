@@ -140,7 +140,7 @@ class ActivationsExtractor(BrainScoreSurface):
             shapes = request_shapes(self.adapter, requests, offered, image_shape)
             hooks = tuple(self._batch_activations_hooks.values())
             if not hooks:
-                self._plan(presented, {r.requested: shapes[r.requested] for r in requests}, image_shape).require_fit()
+                self._plan(presented, shapes, image_shape).require_fit()
         names = [request.requested for request in requests]
         collected = Collected(names, presented.n_rows, None if hooks else shapes)
         decoder = Decoder(
