@@ -10,7 +10,7 @@ WORKERS ?= 2
 # Two workers on two cores: without the first line each worker's torch would start one thread per core. And no test
 # reaches a network: Hugging Face's libraries shall fail at once instead of trying again.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-    HF_HUB_OFFLINE=1
+    HF_HUB_OFFLINE=1 TF_CPP_MIN_LOG_LEVEL=3
 export TIMEFORMAT = == took %R s
 
 VENV := .venv
@@ -18,22 +18,20 @@ ifeq ($(origin PY), undefined)
 PY := $(VENV)/bin/python
 DEMO_READY := $(VENV)/demo.stamp
 TEST_READY := $(VENV)/test.stamp
-FRAMEWORKS_READY := $(VENV)/frameworks.stamp
 endif
 
-.PHONY: help demo test test-gpu test-frameworks in-frameworks lint types unit format clean
+.PHONY: help demo test test-gpu lint types unit alone format clean
 
 help:
-	@echo "make demo             the whole road once on real images: wrap, extract, register, check, package, validate"
-	@echo "make test             ruff, mypy, unit tests, documentation tests"
-	@echo "make test-gpu         what only a GPU can show (fails where there is none)"
-	@echo "make test-frameworks  Keras, TensorFlow and JAX, in an environment apart (fails where one is missing)"
-	@echo "make format           let ruff format and fix"
+	@echo "make demo      the whole road once on real images: wrap, extract, register, check, package, validate"
+	@echo "make test      ruff, mypy, unit and documentation tests in every framework; JAX without the others"
+	@echo "make test-gpu  what only a GPU can show (fails where there is none)"
+	@echo "make format    let ruff format and fix"
 
 demo: $(DEMO_READY)
 	@$(PY) examples/demo.py
 
-test: lint types unit
+test: lint types unit alone
 
 lint: $(TEST_READY)
 	@echo "== ruff" && time { $(PY) -m ruff check . && $(PY) -m ruff format --check .; }
@@ -49,18 +47,15 @@ test-gpu: $(TEST_READY)
 	    else 'make test-gpu: torch ' + torch.__version__ + ' sees no CUDA or MPS device here.')"
 	@time $(PY) -m pytest tests/gpu
 
-# TensorFlow and JAX are large and `make test` does without them, so they get an environment of their own.
-test-frameworks:
-	@$(MAKE) --no-print-directory VENV=$(VENV)-frameworks in-frameworks
-
-in-frameworks: $(FRAMEWORKS_READY)
-	@time $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) tests/frameworks $(addprefix adapters/frameworks/,jax keras)
+# What a user of JAX alone installs: no torch, no TensorFlow, no Keras.
+alone:
+	@echo "== JAX without the other frameworks" && time $(PYTHON) tests/environment/jax_alone.py .venv-jax
 
 format: $(TEST_READY)
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VENV)-frameworks build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-jax build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # A stamp is written last: an interrupted installation is taken up again at the next call.
 $(VENV)/bin/python:
@@ -71,7 +66,6 @@ $(VENV)/bin/python:
 
 $(VENV)/%.stamp: requirements/%.txt requirements/demo.txt setup.py tests/environment/torchvision_on_cpu_torch.py | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet -r $< -e .
+	$(if $(filter test,$*),$(VENV)/bin/python -m pip install --quiet --no-deps -r requirements/legacy.txt)
 	$(VENV)/bin/python tests/environment/torchvision_on_cpu_torch.py --install
 	touch $@
-
-$(VENV)/frameworks.stamp: requirements/test.txt

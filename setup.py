@@ -28,6 +28,9 @@ EXTRAS = {
     "brainscore": ["brainscore-vision>=2.4"],
     "ray": ["ray>=2.40"],
 }
+# `brain-adapters check` scores, so whoever installs a framework gets what scoring needs.
+for name in ("pytorch", "keras", "tensorflow", "jax", "onnx"):
+    EXTRAS[name] = [*EXTRAS.get(name, []), *EXTRAS["score"]]
 # numpy < 2 of brainscore-vision would hold back every other framework, so it stays out of `all`.
 EXTRAS["all"] = sorted({name for key, names in EXTRAS.items() if key != "brainscore" for name in names})
 EXTRAS["demo"] = [*EXTRAS["pytorch"], *EXTRAS["score"], "torchvision>=0.21", "matplotlib>=3.8"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from .contract import Adapter
-from .errors import MissingFrameworkError, UnsupportedModelError, warn
+from .errors import MissingFrameworkError, UnsupportedModelError, listing, warn
 from .extractor import ActivationsExtractor
 from .frameworks import FRAMEWORKS, Framework
 
@@ -32,7 +34,8 @@ def wrap(
     Parameters
     ----------
     model : object
-        A model; an `Adapter`; or an extractor, which is returned as it is.
+        A model; the path of a file or folder that holds one (``model.onnx``, a TensorFlow SavedModel); an `Adapter`; or
+        an extractor, which is returned as it is.
     identifier : str, optional
         Name of the model. Default: the name of its class.
     preprocessing : Preprocessing or callable, optional
@@ -54,6 +57,8 @@ def wrap(
     ------
     UnsupportedModelError
         If no adapter accepts the model, or options are given for an extractor.
+    MissingFrameworkError
+        If the model's framework, or what its adapter needs beside it, is not installed or does not import.
 
     Examples
     --------
@@ -88,28 +93,71 @@ def find_adapter(model: object, *, framework: str | None = None) -> type[Adapter
     known = [entry.name for entry in FRAMEWORKS]
     if framework is not None and framework not in known:
         raise UnsupportedModelError(f"framework={framework!r} is not known. Supported: {', '.join(known)}.")
+    broken: MissingFrameworkError | None = None
     for entry in FRAMEWORKS:
-        if framework is not None and framework != entry.name:
+        if framework != entry.name and (framework is not None or not _may_have_made(entry, model)):
             continue
-        if framework is None and not any(root in sys.modules for root in entry.roots):
-            continue  # no model of this framework can exist before the framework is imported
-        adapter = _load(entry)
+        try:
+            adapter = _load(entry)
+        except MissingFrameworkError as error:  # of one framework; the model may be another's
+            broken = broken or error
+            continue
         if adapter.accepts(model):
             return adapter
+    if broken is not None:
+        raise broken
+    raise _unsupported(model)
+
+
+def _may_have_made(entry: Framework, model: object) -> bool:
+    """Tell whether a model can be of a framework: no model exists before the framework is imported, but files do."""
+    if isinstance(model, (str, PathLike)):
+        path = Path(model)
+        return any((path / name).is_file() if path.is_dir() else path.name.endswith(name) for name in entry.files)
+    return any(root in sys.modules for root in entry.roots)
+
+
+def _unsupported(model: object) -> UnsupportedModelError:
+    known = ", ".join(entry.name for entry in FRAMEWORKS)
+    if isinstance(model, (str, PathLike)):
+        files = ", ".join(name for entry in FRAMEWORKS for name in entry.files)
+        found = "is no model file that is known" if Path(model).exists() else "is no file or folder here"
+        return UnsupportedModelError(
+            f"{str(model)!r} {found}. Pass a model object of {known}; or a file or folder with one of: {files}; a "
+            f"model that is registered is built by registry.get_model(identifier)."
+        )
+    parts = list(model.values()) if isinstance(model, Mapping) else model if isinstance(model, (list, tuple)) else []
+    models = [type(part).__name__ for part in parts if _is_accepted(part)]
+    if models:
+        return UnsupportedModelError(
+            f"The {type(model).__name__} holds {listing(models)}; one model was expected. Wrap one of them, each by "
+            f"itself, or write one model that calls them."
+        )
     bases = sorted({base.__module__.partition(".")[0] for base in type(model).__mro__} - {"builtins"})
     origin = f" (its bases come from: {', '.join(bases)})" if bases else ""
-    raise UnsupportedModelError(
-        f"No adapter accepts {type(model)}{origin}. Supported: {', '.join(known)}. Pass a model of one of these, or "
-        f"write an Adapter (docs/extending.md)."
+    return UnsupportedModelError(
+        f"No adapter accepts {type(model)}{origin}. Supported: {known}. Pass a model of one of these, or write an "
+        f"Adapter (docs/extending.md)."
     )
+
+
+def _is_accepted(part: object) -> bool:
+    if isinstance(part, (str, PathLike, list, tuple, Mapping)):
+        return False
+    try:
+        find_adapter(part)
+    except (UnsupportedModelError, MissingFrameworkError):
+        return False
+    return True
 
 
 def _load(entry: Framework) -> type[Adapter]:
     try:
         module = importlib.import_module(f".frameworks{entry.module}", __package__)
-    except ImportError as error:
+    except Exception as error:  # a framework whose installation is broken may raise anything
+        cause = f"{type(error).__name__}: {error}".rstrip(".")
         raise MissingFrameworkError(
-            f"The adapter for {entry.name} could not be imported: {error}. Install it with: "
+            f"The adapter for {entry.name} could not be imported ({cause}). Install or repair it with: "
             f"pip install 'brain-adapters[{entry.name}]'."
         ) from error
     adapter: type[Adapter] = getattr(module, entry.adapter)

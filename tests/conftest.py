@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 # Only looked up here, so that a single test starts at once; tests/house/test_environment.py really imports each.
-REQUIRED = ("torch", "torchvision", "timm", "transformers", "sklearn", "scipy", "matplotlib")
+REQUIRED = (
+    *("torch", "torchvision", "timm", "transformers", "tensorflow", "tf_keras", "keras"),
+    *("jax", "flax", "equinox", "haiku", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib"),
+)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -15,7 +18,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if missing:
         pytest.exit(
             f"The tests need {', '.join(missing)}, not installed for this Python. A missing framework fails the run.\n"
-            "Install what is missing with: pip install -r requirements/test.txt -e .",
+            "Install what is missing with: pip install -r requirements/test.txt -e . "
+            "&& pip install --no-deps -r requirements/legacy.txt",
             returncode=4,
         )
 

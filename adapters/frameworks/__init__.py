@@ -21,12 +21,15 @@ class Framework:
         Module of the adapter, relative to this package.
     adapter : str
         Name of the class.
+    files : tuple of str
+        How the names of files or folders end that hold a model; of a folder, the name of a file in it.
     """
 
     name: str
     roots: tuple[str, ...]
     module: str
     adapter: str
+    files: tuple[str, ...] = ()
 
 
 # Order matters: the first adapter that accepts a model gets it. A Keras layer on the torch backend is a torch module.

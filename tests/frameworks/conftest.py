@@ -1,30 +1,14 @@
-"""What the tests of `make test-frameworks` share; a framework that is missing fails their run."""
+"""What the tests of the frameworks share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
 
 import adapters
-
-# Only looked up here, as in tests/conftest.py; test_environment.py really imports each.
-REQUIRED = ("tensorflow", "keras", "jax", "flax", "equinox", "haiku")
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Stop the run with one clear message when a framework is not installed."""
-    missing = [name for name in REQUIRED if find_spec(name) is None]
-    if missing:
-        pytest.exit(
-            f"The tests of the frameworks need {', '.join(missing)}, not installed for this Python.\n"
-            "Install what is missing with: pip install -r requirements/frameworks.txt -e .",
-            returncode=4,
-        )
-
 
 @pytest.fixture
 def batch() -> Callable[..., np.ndarray]:

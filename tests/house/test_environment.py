@@ -12,7 +12,21 @@ HERE = Path(__file__)
 WORK_ROUND = HERE.parents[1] / "environment" / "torchvision_on_cpu_torch.py"
 
 
-@pytest.mark.parametrize("name", ["torch", "torchvision.models", "timm", "transformers", "sklearn", "matplotlib"])
+FRAMEWORKS = [
+    "torch",
+    "tensorflow",
+    "tf_keras",
+    "keras",
+    "jax",
+    "flax.linen",
+    "flax.nnx",
+    "equinox",
+    "haiku",
+    "onnxruntime",
+]
+
+
+@pytest.mark.parametrize("name", [*FRAMEWORKS, "torchvision.models", "timm", "transformers", "sklearn", "matplotlib"])
 def test_framework_imports(name: str):
     assert importlib.import_module(name).__name__ == name
 
