@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from .conformance_report import print_tables
+
 # Only looked up here, so that a single test starts at once; tests/house/test_environment.py really imports each.
 REQUIRED = (
     *("torch", "torchvision", "timm", "transformers", "tensorflow", "tf_keras", "keras"),
@@ -25,7 +27,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what tests measured (``record_property("measured", text)``); a worker of xdist cannot print itself."""
+    """Print what tests found (``record_property("measured", text)``); a worker of xdist cannot print itself."""
+    print_tables(terminalreporter)
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
             if name == "measured":

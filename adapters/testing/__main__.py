@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..contract import Adapter
+from .agreement import agreement
 from .case import AdapterCase
 from .expecting import ConformanceError
 from .running import run_checks
@@ -35,9 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("target", help="package.module:NAME of an AdapterCase, a function that returns one, or a class")
     parser.add_argument("--check", action="append", default=[], metavar="NAME", help="run only this one; repeatable")
+    parser.add_argument("--against", metavar="TARGET", help="compare the toy network with another framework's instead")
     options = parser.parse_args(arguments)
     try:
-        report = run_checks(_find(options.target), only=options.check)
+        case = _find(options.target)
+        if options.against is not None:
+            compared = agreement(case, _find(options.against))
+            sys.stdout.write(f"{compared}\n")
+            return 0 if compared.is_good else 1
+        report = run_checks(case, only=options.check)
     except ConformanceError as error:
         sys.stderr.write(f"{error}\n")
         return 2

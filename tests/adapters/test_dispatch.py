@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import textwrap
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import adapters
-from adapters.errors import AdapterWarning, UnsupportedModelError
+from adapters.errors import AdapterWarning, MissingFrameworkError, UnsupportedModelError
+
+ROOT = Path(__file__).parents[2]
 
 THIRD_PARTY = """
 from contextlib import contextmanager
@@ -123,3 +129,57 @@ def test_weights_are_raw_bytes_of_any_dtype(dtype):
     assert weights["weight"].dtype == np.uint8
     restored = torch.from_numpy(weights["weight"].copy()).view(dtype)
     assert torch.equal(restored, model.weight.detach())
+
+
+def test_paths_that_hold_no_model_say_what_would(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"")
+    for path, found in (
+        ("resnet50", "no file or folder"),
+        (tmp_path / "weights.bin", "no model file"),
+        (tmp_path, "no"),
+    ):
+        with pytest.raises(UnsupportedModelError) as caught:
+            adapters.wrap(path)
+        message = str(caught.value)
+        assert repr(str(path)) in message
+        assert found in message
+        assert "saved_model.pb" in message
+        assert ".onnx" in message
+        assert "registry.get_model" in message
+
+
+@pytest.mark.parametrize("container", [lambda *models: list(models), lambda *models: dict(enumerate(models))])
+def test_several_models_at_once_are_refused_by_name(convnet, container):
+    from flax import linen
+
+    with pytest.raises(UnsupportedModelError, match=r"holds Sequential, Dense; one model was expected"):
+        adapters.wrap(container(convnet, linen.Dense(2).bind({})))
+
+
+def test_framework_that_does_not_import_says_how_to_repair_it(tmp_path):
+    """And stops nobody else: the torch model of the same process is read."""
+    (tmp_path / "onnxruntime.py").write_text("raise RuntimeError('libonnxruntime.so is not there')")
+    (tmp_path / "net.onnx").write_bytes(b"")
+    code = (
+        "import adapters, torch\n"
+        "model = torch.nn.Sequential(torch.nn.Linear(3, 2))\n"
+        "assert adapters.wrap(model, preprocessing=adapters.already_preprocessed()).adapter.framework == 'pytorch'\n"
+        "try:\n    adapters.wrap('net.onnx')\n"
+        "except adapters.MissingFrameworkError as error:\n    print(error)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert "adapter for onnx could not be imported (RuntimeError: libonnxruntime.so is not there)" in done.stdout
+    assert "pip install 'brain-adapters[onnx]'" in done.stdout, done.stderr
+
+
+def test_broken_framework_does_not_stop_another(convnet, monkeypatch):
+    """Keras is asked first, and its adapter cannot be imported here."""
+    for name in [name for name in sys.modules if name.startswith("adapters.frameworks.keras")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "keras", types.ModuleType("keras"))  # as a half-removed installation leaves it
+    assert adapters.wrap(convnet).adapter.framework == "pytorch"
+    with pytest.raises(MissingFrameworkError, match=r"adapter for keras .* pip install 'brain-adapters\[keras\]'"):
+        adapters.wrap(object())

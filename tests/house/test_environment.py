@@ -88,12 +88,17 @@ def test_work_round_retries_only_for_missing_operators(tmp_path: Path, error: st
 
 def test_missing_framework_fails_the_run(tmp_path: Path):
     """Where timm cannot be found the run exits non-zero, says so, and says what to install."""
-    (tmp_path / "conftest.py").write_text(HERE.parents[1].joinpath("conftest.py").read_text())
-    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    for name in ("conftest.py", "conformance_report.py"):
+        (folder / name).write_text(HERE.parents[1].joinpath(name).read_text())
+    (folder / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
     code = (
         "import sys, importlib.util as util\nreal = util.find_spec\n"
         "util.find_spec = lambda name, package=None: None if name == 'timm' else real(name, package)\n"
-        f"import pytest; sys.exit(pytest.main([{str(tmp_path)!r}, '-p', 'no:cacheprovider', '-p', 'no:xdist']))"
+        "import pytest\n"
+        f"options = ['--rootdir', {str(tmp_path)!r}, '--import-mode=importlib', '-p', 'no:cacheprovider']\n"
+        f"sys.exit(pytest.main([{str(folder)!r}, *options, '-p', 'no:xdist']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 4, done.stdout

@@ -17,60 +17,22 @@ sampled while each part runs, above what was held before it.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import platform
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torchvision
+from measuring import fresh_copy, measured
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from torchvision import transforms
 
 import adapters
-
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def resident_bytes() -> int:
-    """Return the memory that this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
-
-
-class Sampled:
-    """Seconds and highest memory of one part."""
-
-    seconds = 0.0
-    peak = 0
-
-
-@contextmanager
-def measured() -> Iterator[Sampled]:
-    """Time a block and sample its memory every 5 ms."""
-    gc.collect()
-    before, sampled, finished = resident_bytes(), Sampled(), threading.Event()
-
-    def watch() -> None:
-        while not finished.wait(0.005):
-            sampled.peak = max(sampled.peak, resident_bytes() - before)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    start = time.perf_counter()
-    try:
-        yield sampled
-    finally:
-        sampled.seconds = time.perf_counter() - start
-        finished.set()
-        watcher.join()
 
 
 def write_images(folder: Path, n_images: int) -> list[str]:
@@ -83,16 +45,6 @@ def write_images(folder: Path, n_images: int) -> list[str]:
         paths.append(str(folder / f"{index:05d}.jpg"))
         Image.fromarray(photograph[top : top + 256, left : left + 256]).save(paths[-1], quality=90)
     return paths
-
-
-def fresh_copy(n_rows: int, n_columns: int, batch: int) -> np.ndarray:
-    """Fill memory that was never touched before, batch by batch, from memory that was."""
-    source, copy = torch.ones(batch, min(n_columns, 100_000)), np.empty((n_rows, n_columns), np.float32)
-    for row in range(0, n_rows, batch):
-        for column in range(0, n_columns, source.shape[1]):
-            block = torch.from_numpy(copy[row : row + batch, column : column + source.shape[1]])
-            block.copy_(source[: block.shape[0], : block.shape[1]])
-    return copy
 
 
 def compare(name: str, layers: list[str], paths: list[str], model: torch.nn.Module, rounds: int, batch: int) -> None:

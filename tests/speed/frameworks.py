@@ -1,0 +1,234 @@
+"""Time extraction from ResNet-50 in every framework against that framework's bare compiled forward.
+
+    python tests/speed/frameworks.py [pytorch keras-tensorflow ...] [--images 16] [--batch 8] [--rounds 5]
+
+Each framework gets a process of its own. Per round, one after the other, on images that are loaded already:
+(a) the bare forward as the framework's users run it compiled: `jax.jit`, `tf.function`, ONNX Runtime, eager PyTorch,
+(c) one copy of as many bytes as all layers have, into fresh memory,
+(x) every leaf layer by the extractor,
+(f) the first residual block alone by the extractor.
+What counts are the ratios, each the median of the rounds' own: x/(a+c), goal at most 1.15, and f/a, goal below 0.35.
+Compiling is done before the first round and told apart. Peak memory is sampled while (x) runs, above what was held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from measuring import fresh_copy, measured
+
+HERE = Path(__file__).parent
+SIZE = 224
+
+
+class Subject(NamedTuple):
+    """A network, how it is run without us, and where its first block ends."""
+
+    model: Any
+    bare: Callable[[np.ndarray], Any]
+    first_block: str
+    image_shape: tuple[int, int, int] = (SIZE, SIZE, 3)
+    options: dict[str, Any] = {}  # noqa: RUF012
+
+
+def pytorch() -> Subject:
+    """Return torchvision's ResNet-50."""
+    import torch
+    import torchvision
+
+    model = torchvision.models.resnet50(weights=None).eval()
+
+    def bare(batch: np.ndarray) -> None:
+        with torch.inference_mode():
+            model(torch.from_numpy(batch))
+
+    return Subject(model, bare, "layer1.0", (3, SIZE, SIZE))
+
+
+def keras_tensorflow() -> Subject:
+    """Return Keras's ResNet50 on TensorFlow."""
+    import keras
+    import tensorflow as tf
+
+    model = keras.applications.ResNet50(weights=None)
+    function = tf.function(lambda images: model(images, training=False))
+    return Subject(model, lambda batch: np.asarray(function(tf.constant(batch))), "conv2_block1_out")
+
+
+def keras_jax() -> Subject:
+    """Return Keras's ResNet50 on JAX."""
+    import jax
+    import keras
+
+    model = keras.applications.ResNet50(weights=None)
+    trained, other = (
+        [one.value for one in some] for some in (model.trainable_variables, model.non_trainable_variables)
+    )
+    function = jax.jit(lambda trained, other, images: model.stateless_call(trained, other, images, training=False)[0])
+    return Subject(model, lambda batch: np.asarray(function(trained, other, batch)), "conv2_block1_out")
+
+
+def keras_torch() -> Subject:
+    """Return Keras's ResNet50 on torch."""
+    import keras
+    import torch
+
+    model = keras.applications.ResNet50(weights=None)
+
+    def bare(batch: np.ndarray) -> None:
+        with torch.inference_mode():
+            model(torch.from_numpy(batch), training=False)
+
+    return Subject(model, bare, "conv2_block1_out")
+
+
+def tensorflow() -> Subject:
+    """Return a SavedModel, exported from Keras's ResNet50."""
+    import keras
+    import tensorflow as tf
+
+    folder = tempfile.mkdtemp()
+    keras.applications.ResNet50(weights=None).export(folder, verbose=False)
+    function = tf.saved_model.load(folder).signatures["serving_default"]
+    name = next(iter(function.structured_input_signature[1]))
+    return Subject(folder, lambda batch: [*function(**{name: tf.constant(batch)}).values()], "*conv2_block1_out*")
+
+
+def jax() -> Subject:
+    """Return a ResNet-50 in flax linen."""
+    import jax
+
+    sys.path.insert(0, str(HERE.parent / "frameworks" / "jax"))
+    from architectures_linen import ResNet
+
+    module = ResNet()
+    variables = module.init(jax.random.key(0), np.zeros((1, SIZE, SIZE, 3), np.float32))
+    function = jax.jit(lambda variables, images: module.apply(variables, images, train=False))
+    return Subject((module, variables), lambda batch: np.asarray(function(variables, batch)), "stage0_block0")
+
+
+def onnx() -> Subject:
+    """Return torchvision's ResNet-50 as an ONNX file."""
+    import onnxruntime
+    import torch
+    import torchvision
+
+    path = str(Path(tempfile.mkdtemp()) / "resnet50.onnx")
+    model = torchvision.models.resnet50(weights=None).eval()
+    torch.onnx.export(
+        model, (torch.zeros(1, 3, SIZE, SIZE),), path, dynamo=False, input_names=["images"],
+        dynamic_axes={"images": {0: "batch"}},
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return Subject(
+        path, lambda batch: session.run(None, {"images": batch}), "/layer1/layer1.0/relu_2/Relu", (3, SIZE, SIZE)
+    )
+
+
+SUBJECTS = {
+    "pytorch": pytorch,
+    "keras-tensorflow": keras_tensorflow,
+    "keras-jax": keras_jax,
+    "keras-torch": keras_torch,
+    "tensorflow": tensorflow,
+    "jax": jax,
+    "onnx": onnx,
+}
+
+
+def measure(name: str, n_images: int, batch: int, rounds: int) -> dict[str, float]:
+    """Return the figures of one framework; runs in a process of its own."""
+    import adapters
+
+    subject = SUBJECTS[name]()
+    images = np.random.default_rng(0).standard_normal((n_images, *subject.image_shape), dtype=np.float32)
+    options = {"preprocessing": adapters.already_preprocessed(), "batch_size": batch, **subject.options}
+    extractor = adapters.wrap(subject.model, **options)
+    started = time.perf_counter()
+    names = list(extractor.resolve_layers("*"))
+    leaves = [one for one in names if not any(other.startswith((f"{one}.", f"{one}/")) for other in names)]
+    first = list(extractor.resolve_layers(subject.first_block))[-1:]
+    n_neuroids = extractor.plan(images, leaves).n_neuroids
+
+    def bare() -> None:
+        for start in range(0, n_images, batch):
+            subject.bare(images[start : start + batch])
+
+    parts: dict[str, Callable[[], Any]] = {
+        "a": bare,
+        "c": lambda: fresh_copy(n_images, n_neuroids, batch),
+        "x": lambda: extractor(images, leaves, calls="last", progress=False),
+        "f": lambda: extractor(images, first, progress=False),
+    }
+    for part in ("a", "x", "f"):
+        parts[part]()
+    warm = time.perf_counter() - started
+    seconds: dict[str, list[float]] = {part: [] for part in parts}
+    peak = 0
+    for _ in range(rounds):
+        for part, run in parts.items():
+            with measured() as sampled:
+                result = run()
+            del result
+            seconds[part].append(sampled.seconds)
+            peak = max(peak, sampled.peak if part == "x" else 0)
+    a, c, x, f = (np.array(seconds[part]) for part in "acxf")
+    return {
+        "layers": len(leaves),
+        "result": 4 * n_neuroids * n_images / 1e9,
+        **{part: float(np.median(times)) for part, times in seconds.items()},
+        "x/(a+c)": float(np.median(x / (a + c))),
+        "f/a": float(np.median(f / a)),
+        "peak": peak / 1e9,
+        "warm": warm,
+    }
+
+
+def main() -> None:
+    """Run the frameworks one after the other and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[[], *SUBJECTS], help="default: all")
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--here", action="store_true", help="one framework, in this process; prints JSON")
+    options = parser.parse_args()
+    if options.here:
+        print(json.dumps(measure(options.names[0], options.images, options.batch, options.rounds)))
+        return
+    print(
+        f"ResNet-50, {options.images} images of {SIZE} x {SIZE}, batches of {options.batch}, {options.rounds} rounds;"
+    )
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
+    print("| framework | layers | result | (a) | (c) | (x) | (f) | x/(a+c) | f/a | peak of (x) | listing, compiling |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for name in options.names or SUBJECTS:
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": name.partition("-")[2] or "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        numbers = [f"--{each}={getattr(options, each)}" for each in ("images", "batch", "rounds")]
+        command = [sys.executable, __file__, name, "--here", *numbers]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        it = json.loads(done.stdout.splitlines()[-1])
+        print(
+            f"| {name} | {it['layers']} | {it['result']:.2f} GB | {it['a']:.2f} s | {it['c']:.2f} s | {it['x']:.2f} s "
+            f"| {it['f']:.2f} s | {it['x/(a+c)']:.2f} | {it['f/a']:.2f} | {it['peak']:.2f} GB | {it['warm']:.0f} s |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
