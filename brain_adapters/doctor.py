@@ -15,13 +15,14 @@ from .findings import PROBLEM, WARN, Finding, as_text
 from .installation import check_clash, check_python, check_requirements, check_versions
 from .machine import check_devices, check_disk, check_imports, check_memory
 from .places import check_caches, check_certificates, check_result_caching
+from .sharing import check_sharing
 from .tutorial import check_folder, check_old_pins, check_plugins
 
 __all__ = ["doctor_command", "examine"]
 
 CHECKS = (
     *(check_python, check_versions, check_clash, check_requirements),
-    *(check_devices, check_memory, check_disk),
+    *(check_devices, check_memory, check_sharing, check_disk),
     *(check_certificates, check_caches, check_result_caching),
     *(check_plugins, check_old_pins, check_folder),
 )

@@ -19,7 +19,7 @@ FOUNDATION = ("numpy", "pandas", "xarray", "Pillow", "tqdm", "typer")
 FRAMEWORKS = (
     *("torch", "torchvision", "timm", "transformers"),
     *("keras", "tensorflow", "tensorflow-cpu", "tf-keras"),
-    *("jax", "jaxlib", "flax", "equinox", "dm-haiku"),
+    *("jax", "jaxlib", "flax", "equinox", "dm-haiku", "onnx", "onnxruntime"),
 )
 BRAINSCORE = ("brainscore-vision", "brainscore-core", "result-caching")
 EXTRAS = ("scikit-learn", "scipy", "matplotlib", "zarr", "h5netcdf", "netCDF4", "ray")

@@ -17,7 +17,7 @@ GB = 1024**3
 ENOUGH_MEMORY, ENOUGH_DISK = 4 * GB, 5 * GB
 IMPORT_NAMES = (
     *("torch", "torchvision", "timm", "transformers", "keras", "tensorflow", "tf_keras"),
-    *("jax", "flax", "equinox", "haiku", "brainscore_vision"),
+    *("jax", "flax", "equinox", "haiku", "onnxruntime", "brainscore_vision"),
 )
 _TORCH_DEVICES = """
 import json, torch

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from brain_adapters import doctor, installation, machine, places, tutorial
 from brain_adapters.findings import OK, PROBLEM, WARN, Finding, as_text
+from brain_adapters.sharing import examine_sharing
 
 
 def install_metadata(folder: Path, name: str, version: str, *, requires: str = "", top_level: str = "") -> None:
@@ -276,3 +277,21 @@ def test_doctor_alone_has_help():
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     assert "--deep" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("installed", "environment", "fixes"),
+    [
+        (["torch", "jax"], {}, ["XLA_PYTHON_CLIENT_PREALLOCATE=false"]),
+        (["torch", "tensorflow"], {}, ["TF_FORCE_GPU_ALLOW_GROWTH=true"]),
+        (["tensorflow", "jax"], {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}, ["TF_FORCE_GPU_ALLOW_GROWTH=true"]),
+        (["tensorflow", "jax"], {"XLA_CLIENT_MEM_FRACTION": ".4", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}, []),
+        (["tensorflow"], {}, []),
+        (["torch", "onnxruntime"], {}, []),
+    ],
+)
+def test_frameworks_that_take_all_gpu_memory_are_named(installed, environment, fixes):
+    findings = examine_sharing(installed, environment, has_gpu=True)
+    assert [finding.status for finding in findings] == (["warn"] * len(fixes) or ["ok"])
+    assert all(fix in finding.fix for fix, finding in zip(fixes, findings, strict=False))
+    assert [finding.status for finding in examine_sharing(installed, environment, has_gpu=False)] == ["ok"]
