@@ -121,6 +121,11 @@ class Adapter(ABC):
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every weight and buffer by name, as raw arrays, for fingerprints."""
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that must be there to run the model, such as a framework and its backend."""
+        return ()
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether an error of the framework means that the device's memory is full."""
         return False

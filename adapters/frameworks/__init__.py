@@ -34,7 +34,8 @@ class Framework:
 
 # Order matters: the first adapter that accepts a model gets it. A Keras layer on the torch backend is a torch module.
 FRAMEWORKS: tuple[Framework, ...] = (
-    Framework("keras", ("keras",), ".keras", "KerasAdapter"),
+    Framework("keras", ("keras",), ".keras", "KerasAdapter", files=(".keras", ".h5")),
     Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),
     Framework("jax", ("jax",), ".jax", "JaxAdapter"),
+    Framework("onnx", ("onnx", "onnxruntime"), ".onnx", "OnnxAdapter", files=(".onnx",)),
 )

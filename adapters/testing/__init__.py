@@ -7,6 +7,7 @@ JAX) the name of an adapter class is enough there; for another one, build the ne
 
 from __future__ import annotations
 
+from .agreement import Agreement, agreement
 from .case import AdapterCase, ModelState
 from .expecting import ConformanceError
 from .oracle import oracle
@@ -18,17 +19,20 @@ from .toys_haiku import haiku_case
 from .toys_keras import keras_case
 from .toys_linen import linen_case
 from .toys_nnx import nnx_case
+from .toys_onnx import onnx_case
 from .toys_pytorch import pytorch_case
 
 __all__ = [
     "CHECKS",
     "LAYERS",
     "AdapterCase",
+    "Agreement",
     "ConformanceError",
     "ConformanceReport",
     "ModelState",
     "Outcome",
     "Toy",
+    "agreement",
     "check_adapter",
     "equinox_case",
     "function_case",
@@ -36,6 +40,7 @@ __all__ = [
     "keras_case",
     "linen_case",
     "nnx_case",
+    "onnx_case",
     "oracle",
     "parametrize_with_checks",
     "pytorch_case",

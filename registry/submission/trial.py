@@ -23,6 +23,8 @@ try:
     model = model_module.get_model(identifier)
     if hasattr(model, "resolve_layers"):
         model.resolve_layers(model_module.get_layers(identifier))
+        print()
+        print(*model.adapter.imports)
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}".replace(chr(10), " "))
 """
@@ -30,7 +32,7 @@ except Exception as error:
 
 def run_alone(
     content: bytes, identifier: str, kind: Literal["base", "brain"], layout: Literal["plugin", "legacy"]
-) -> None:
+) -> tuple[str, ...]:
     """Import a submission in a fresh process, build its model, and find its layers.
 
     What was left behind (a file with a computed name, a module that is imported when the model is built) is noticed
@@ -47,6 +49,12 @@ def run_alone(
     layout : {"plugin", "legacy"}
         Of the zip.
 
+    Returns
+    -------
+    tuple of str
+        Modules without which the model cannot be run, though its source need not name them: a function that returns
+        the path of a model file imports no framework.
+
     Raises
     ------
     SubmissionError
@@ -58,7 +66,7 @@ def run_alone(
         command = [sys.executable, "-I", "-c", _PROGRAM, str(Path(folder) / identifier), module, identifier]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        return
+        return tuple(done.stdout.splitlines()[-1].split()) if done.stdout.strip() else ()
     reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it ended without a word")
     raise SubmissionError(
         f"The submission of {identifier!r} does not work by itself, so it was not written. In a fresh process, without "

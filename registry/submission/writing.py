@@ -15,7 +15,7 @@ from ..store import Registry, default_registry
 from .archive import check_output, to_zip, write_whole
 from .errors import SubmissionError, SubmissionWarning
 from .problem import Problem
-from .requirements import requirement_lines
+from .requirements import distributions_of, requirement_lines
 from .runtime import runtime_distributions, runtime_files
 from .sources import SourceTree, collect_sources
 from .templates import legacy_functions, legacy_setup, plugin_init, plugin_model, plugin_test
@@ -85,7 +85,9 @@ def write_submission(
     content = to_zip(files)
     _check_result(find_problems(io.BytesIO(content), path.name), path)
     if trial:
-        run_alone(content, identifier, entry.kind, layout)
+        imports = run_alone(content, identifier, entry.kind, layout)
+        tree.distributions.update(name for module in imports for name in distributions_of(module))
+        content = to_zip(_submission_files(entry, layout, tree))
     write_whole(path, content)
     for missing in tree.missing:
         warnings.warn(

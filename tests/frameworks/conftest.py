@@ -10,6 +10,7 @@ import pytest
 
 import adapters
 
+
 @pytest.fixture
 def batch() -> Callable[..., np.ndarray]:
     """Make preprocessed images: ``batch(5, 8, 8, 3)``."""

@@ -16,6 +16,7 @@ FLOORS = {
     "adapters.__init__": 2,
     "adapters.dispatch": 2,
     "adapters.extractor": 2,
+    "adapters.model_tools": 2,
     "adapters.testing": 2,
     "registry": 3,
     "benchmarks_local": 4,
@@ -26,7 +27,7 @@ BRIDGES = {"adapters.brainscore", "registry.commitment"}
 FRAMEWORKS = {
     *("torch", "torchvision", "timm", "transformers"),
     *("tensorflow", "tf_keras", "keras"),
-    *("jax", "jaxlib", "flax", "equinox", "haiku"),
+    *("jax", "jaxlib", "flax", "equinox", "haiku", "onnx", "onnxruntime"),
 }
 BRAINSCORE = {"brainscore_vision", "brainscore_core", "brainio", "result_caching"}
 AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | {"sklearn", "scipy", "matplotlib", "h5netcdf", "netCDF4", "psutil"}

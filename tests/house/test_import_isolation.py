@@ -12,7 +12,18 @@ import pytest
 PACKAGES = ("adapters", "registry", "benchmarks_local", "brain_adapters")
 NEVER_AT_IMPORT = (
     *("torch", "torchvision", "timm", "transformers", "tensorflow", "tf_keras", "keras", "jax", "flax", "equinox"),
-    *("haiku", "sklearn", "scipy", "matplotlib", "brainscore_vision", "brainscore_core", "brainio", "result_caching"),
+    *(
+        "haiku",
+        "onnx",
+        "onnxruntime",
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "brainscore_vision",
+        "brainscore_core",
+        "brainio",
+        "result_caching",
+    ),
 )
 FOUNDATION = "import numpy, pandas, xarray, PIL.Image, tqdm.auto"
 GOAL_MS, LIMIT_MS = 150, 1000

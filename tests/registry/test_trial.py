@@ -1,5 +1,7 @@
 """Before a submission is written it runs by itself: what was left behind is an error here and not on the server."""
 
+import zipfile
+
 import pytest
 
 from registry.submission import SubmissionError, write_submission
@@ -53,3 +55,31 @@ def test_model_that_cannot_be_read_is_not_written(load, tmp_path, files, fragmen
         write_submission("net", tmp_path / "out", include=include)
     assert fragment in str(caught.value)
     assert write_submission("net", tmp_path / "out", include=include, trial=False).exists()
+
+
+ONNX_FILE = """
+    from pathlib import Path
+    import adapters
+    from registry import register_model
+
+    @register_model(layers=["relu"], preprocessing=adapters.raw(8), bibtex="@misc{a, title={b}}")
+    def net():
+        return Path(__file__).with_name("net.onnx")
+"""
+
+
+def test_framework_that_the_source_does_not_name_is_required(load, tmp_path):
+    """The function returns a path; only the model that was built from it says what it needs."""
+    import onnx
+
+    node = onnx.helper.make_node("Relu", ["images"], ["positive"], name="relu")
+    shape = ["batch", 3, 8, 8]
+    inputs, outputs = (
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)] for name in ("images", "positive")
+    )
+    graph = onnx.helper.make_graph([node], "net", inputs, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=10)
+    (load({"model.py": ONNX_FILE}) / "net.onnx").write_bytes(model.SerializeToString())
+    path = write_submission("net", tmp_path / "out")
+    lines = zipfile.ZipFile(path).read("net/models/net/requirements.txt").decode().splitlines()
+    assert {line.partition("==")[0] for line in lines} >= {"onnx", "onnxruntime"}

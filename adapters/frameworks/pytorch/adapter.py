@@ -34,6 +34,8 @@ class PyTorchAdapter(Adapter):
         Left as found: mode, hooks, device, flags and random state.
     device : str, optional
         ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``; None takes CUDA or MPS when there is one.
+    forward_kwargs : mapping, optional
+        Passed to the model's forward beside the images, as they are: ``{"interpolate_pos_encoding": True}``, say.
 
     Raises
     ------
@@ -45,8 +47,11 @@ class PyTorchAdapter(Adapter):
 
     framework: ClassVar[str] = "pytorch"
 
-    def __init__(self, model: Any, *, device: str | None = None) -> None:
+    def __init__(
+        self, model: Any, *, device: str | None = None, forward_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(_unwrapped(model), device=device)
+        self._forward_kwargs = dict(forward_kwargs or {})
         self._device = choose_device(self.model, device)
         self.asynchronous = self._device.type == "cuda"
         self._listed: dict[tuple[object, ...], Layers] = {}
@@ -107,6 +112,11 @@ class PyTorchAdapter(Adapter):
         for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
             yield name, tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that must be there to run the model."""
+        return ("torch",)
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Recognise CUDA's and MPS's out-of-memory errors."""
         return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
@@ -117,7 +127,8 @@ class PyTorchAdapter(Adapter):
 
     def _run(self, images: torch.Tensor) -> Any:
         name = getattr(self.model, "main_input_name", None)  # Hugging Face says which argument takes the image
-        return self.model(**{name: images}) if isinstance(name, str) else self.model(images)
+        args, named = ((), {name: images}) if isinstance(name, str) else ((images,), {})
+        return self.model(*args, **named, **self._forward_kwargs)
 
 
 def _unwrapped(model: Any) -> nn.Module:

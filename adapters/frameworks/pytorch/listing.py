@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ...recorded import N_PROBES, Part, Path, Recording, forward_failed, layers_
 
 __all__ = ["N_PROBES", "is_floating_tensor", "list_layers", "pick_tensor"]
 
+_OTHERS = frozenset(("keras", "tf_keras", "tensorflow", "flax", "equinox", "haiku"))
 _TORCHSCRIPT = "it is TorchScript, inside which hooks do not fire. Replace it by the module it was made from."
 
 
@@ -71,6 +73,14 @@ def _recorded(model: nn.Module, forward: Any, batch: torch.Tensor) -> Recording:
         if key not in recording and not is_script:
             handles.append(module.register_forward_hook(hook))
         recording.expect(key, name or LOGITS, type(module).__name__, unreadable=_TORCHSCRIPT if is_script else "")
+    for name, part, framework in _of_other_frameworks(model):
+        recording.expect(
+            id(part),
+            name,
+            type(part).__name__,
+            unreadable=f"it is of {framework}, and hooks of PyTorch do not reach it. Wrap it by itself, or request the "
+            f"modules before and after it.",
+        )
     try:
         forward(batch)
     except Exception as error:
@@ -82,3 +92,12 @@ def _recorded(model: nn.Module, forward: Any, batch: torch.Tensor) -> Recording:
             handle.remove()
         recording.close()
     return recording
+
+
+def _of_other_frameworks(model: nn.Module) -> Iterator[tuple[str, Any, str]]:
+    """Yield name, object and framework of what looks like a layer and is no module; imports nothing to find out."""
+    for outer, module in model.named_modules():
+        for attribute, part in vars(module).items():
+            roots = {base.__module__.partition(".")[0] for base in type(part).__mro__} & _OTHERS
+            if roots and callable(part):
+                yield f"{outer}.{attribute}" if outer else attribute, part, min(roots)
