@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from .contract import Adapter
+from .contract import Adapter, is_instance_of
 from .dispatch import find_adapter
 from .errors import MissingFrameworkError, UnsupportedModelError
 from .extractor import ActivationsExtractor
@@ -48,10 +48,10 @@ class _FormerWrapper(ActivationsExtractor):
         super().__init_subclass__(**options)
         overridden = sorted(_NEVER_CALLED & vars(cls).keys())
         if overridden:
-            raise TypeError(
-                f"{cls.__name__} overrides {overridden[0]}, which is never called here. Structured "
-                f"outputs are read without it ('layer:0'; extractor.layers lists them); for anything else change the "
-                f"model's forward, or write an Adapter (docs/extending.md)."
+            raise UnsupportedModelError(
+                f"{cls.__name__} overrides {overridden[0]}, which is never called here. Structured outputs are read "
+                f"without it ('layer:0'; extractor.layers lists them); for anything else change the model's forward, "
+                f"or write an Adapter (docs/extending.md)."
             )
 
 
@@ -105,7 +105,7 @@ class KerasWrapper(_FormerWrapper):
     Parameters
     ----------
     model : keras.Model
-        Of Keras 3, on any backend.
+        Of Keras 3, on any backend, or of tf_keras.
     preprocessing : callable or Preprocessing
         Takes a list of image paths and returns a batch in the model's layout; anything that `adapters.wrap` takes will
         do.
@@ -121,7 +121,11 @@ class KerasWrapper(_FormerWrapper):
     """
 
     def __init__(self, model: Any, preprocessing: Any, identifier: str | None = None, *, batch_size: int = 64) -> None:
-        super().__init__(_adapter_of(model, "keras", type(self).__name__)(model), preprocessing, identifier, batch_size)
+        if is_instance_of(model, "tf_keras.layers", "Layer"):  # Keras 2 is a part of TensorFlow
+            kind = _from_tensorflow("adapter", "TensorFlowAdapter")
+        else:
+            kind = _adapter_of(model, "keras", type(self).__name__)
+        super().__init__(kind(model), preprocessing, identifier, batch_size)
 
 
 class TensorflowWrapper(_FormerWrapper):

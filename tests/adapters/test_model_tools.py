@@ -263,7 +263,8 @@ def test_model_of_another_framework_is_refused(small: nn.Sequential) -> None:
 
 
 def test_override_that_would_never_be_called_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"MyWrapper overrides get_activations, which is never called here.*'layer:0'"):
+    words = r"MyWrapper overrides get_activations, which is never called here.*'layer:0'"
+    with pytest.raises(UnsupportedModelError, match=words):
 
         class MyWrapper(PytorchWrapper):
             def get_activations(self, images: Any, layer_names: Any) -> Any:
