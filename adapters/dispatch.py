@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
@@ -132,6 +133,18 @@ def _unsupported(model: object) -> UnsupportedModelError:
         return UnsupportedModelError(
             f"The {type(model).__name__} holds {listing(models)}; one model was expected. Wrap one of them, each by "
             f"itself, or write one model that calls them."
+        )
+    if isinstance(model, type) or inspect.isroutine(model):
+        kind, name = "class" if isinstance(model, type) else "function", getattr(model, "__name__", "it")
+        return UnsupportedModelError(
+            f"{name} is a {kind}, and no adapter accepts it as a model. If it makes the model, call it first: "
+            f"wrap({name}()). If it is the model itself, say of which framework: framework='jax' takes a pair "
+            f"(function, parameters), framework='tensorflow' a function of images."
+        )
+    if isinstance(model, Mapping):
+        return UnsupportedModelError(
+            f"{type(model).__name__} with {len(model)} items was given, as weights come; expected a model. Build the "
+            f"model, load the weights into it (in PyTorch: model.load_state_dict(...)), and wrap the model."
         )
     bases = sorted({base.__module__.partition(".")[0] for base in type(model).__mro__} - {"builtins"})
     origin = f" (its bases come from: {', '.join(bases)})" if bases else ""

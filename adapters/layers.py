@@ -168,11 +168,15 @@ class Layers(Sequence[str]):
                 f"Layer {name!r} exists in {self.model}, but its forward pass never calls it (in evaluation mode, for "
                 f"one batch). Request one of the {len(self)} layers that run; list them with extractor.layers."
             )
-        hint = did_you_mean(name, self._by_name)
-        raise LayerNotFoundError(
-            f"{self.model} has no layer {name!r}. {hint + ' ' if hint else ''}"
-            f"It has {len(self)} layers; list them with extractor.layers."
-        )
+        raise LayerNotFoundError(f"{self.model} has no layer {name!r}. {self.advise(name)}")
+
+    def advise(self, name: str) -> str:
+        """Say what a name that finds nothing may have meant: also one in the style of another framework."""
+        alike = {_without_style(known): known for known in reversed(self._by_name)}
+        meant = alike.get(_without_style(name))
+        hint = did_you_mean(name, self._by_name) if meant is None else f"Did you mean {meant!r}?"
+        n_layers = f"{len(self)} {'layer' if len(self) == 1 else 'layers'}"
+        return f"{hint} It has {n_layers}; list them with extractor.layers.".lstrip()
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer with columns name, kind, shape, n_neuroids, n_calls, aliases."""
@@ -195,6 +199,11 @@ class Layers(Sequence[str]):
         return "\n".join(lines)
 
     __str__ = __repr__
+
+
+def _without_style(name: str) -> str:
+    """Write ``layer1[0]/conv`` as ``layer1.0.conv``."""
+    return re.sub(r"[/\[\].]+", ".", name).strip(".").lower()
 
 
 @dataclass
@@ -255,10 +264,7 @@ def _match_glob(pattern: str, layers: Layers) -> list[LayerRequest]:
     if not matches:  # an alias such as `layer1` is matched only when no primary name is, so that nothing comes twice
         matches = [alias for name in layers for alias in fnmatch.filter(layers[name].aliases, pattern)]
     if not matches:
-        raise LayerNotFoundError(
-            f"No layer of {layers.model} matches {pattern!r}. "
-            f"It has {len(layers)} layers; list them with extractor.layers."
-        )
+        raise LayerNotFoundError(f"No layer of {layers.model} matches {pattern!r}. {layers.advise(pattern)}")
     return [LayerRequest(requested=name, name=name) for name in matches]
 
 

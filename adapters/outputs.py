@@ -106,8 +106,10 @@ def _leaves(value: Any, where: tuple[str, ...], depth: int = 0) -> Iterator[tupl
 
 def describe(value: Any) -> str:
     """Say in a few words what a layer returned."""
+    name = type(value).__name__
+    named = f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
     if isinstance(value, Mapping):
-        return f"a {type(value).__name__} with keys {listing(list(value))}"
+        return f"{named} with keys {listing(list(value))}"
     if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"
+        return f"{named} of {len(value)}"
+    return named

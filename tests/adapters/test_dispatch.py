@@ -161,11 +161,11 @@ def test_framework_that_does_not_import_says_how_to_repair_it(tmp_path):
     (tmp_path / "onnxruntime.py").write_text("raise RuntimeError('libonnxruntime.so is not there')")
     (tmp_path / "net.onnx").write_bytes(b"")
     code = (
-        "import adapters, torch\n"
+        "import adapters, adapters.errors, torch\n"
         "model = torch.nn.Sequential(torch.nn.Linear(3, 2))\n"
         "assert adapters.wrap(model, preprocessing=adapters.already_preprocessed()).adapter.framework == 'pytorch'\n"
         "try:\n    adapters.wrap('net.onnx')\n"
-        "except adapters.MissingFrameworkError as error:\n    print(error)"
+        "except adapters.errors.MissingFrameworkError as error:\n    print(error)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run(

@@ -56,15 +56,30 @@ class Net:
     """A class of no framework."""
 
 
-@pytest.mark.parametrize(
-    "model", [object(), 3, "alexnet", None, nn.Conv2d, Net(), lambda x: x], ids=lambda m: type(m).__name__
-)
+@pytest.mark.parametrize("model", [object(), 3, None, Net(), [1, 2]], ids=lambda m: type(m).__name__)
 def test_what_is_no_model_is_refused(model):
     with pytest.raises(UnsupportedModelError) as caught:
         adapters.wrap(model)
     for fragment in [str(type(model)), "pytorch", "docs/extending.md"]:
         assert fragment in str(caught.value)
     assert isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("model", "fragments"),
+    [
+        (nn.Conv2d, ["Conv2d is a class", "wrap(Conv2d())"]),
+        (len, ["len is a function", "wrap(len())", "framework='jax'", "framework='tensorflow'"]),
+        (nn.Linear(2, 1).state_dict(), ["OrderedDict with 2 items", "load_state_dict", "wrap the model"]),
+        ("alexnet", ["'alexnet' is no file or folder", "registry.get_model"]),
+    ],
+    ids=["class", "function", "weights", "text"],
+)
+def test_what_makes_or_fills_a_model_is_refused_with_advice(model, fragments):
+    with pytest.raises(UnsupportedModelError) as caught:
+        adapters.wrap(model)
+    for fragment in fragments:
+        assert fragment in str(caught.value)
 
 
 def test_framework_can_be_named(convnet):

@@ -11,6 +11,7 @@ from torch import nn
 
 import adapters
 from adapters.errors import ActivationShapeError, AdapterWarning, LayerNeverRanError, LayerNotFoundError
+from adapters.layers import Layer, Layers, resolve
 
 
 class Net(nn.Module):
@@ -179,3 +180,10 @@ def test_logits_is_the_final_output_whatever_a_layer_is_called():
     np.testing.assert_array_equal(assembly.sel(layer="logits").values, assembly.sel(layer="top").values)
     frame = extractor.layers.to_frame().set_index("name")  # and the table promises nothing else
     assert "logits" not in frame.index or frame.loc["logits", "shape"] == (2,)
+
+
+@pytest.mark.parametrize("name", ["blocks/1/conv", "blocks[1].conv", ".blocks.1.conv", "Blocks.1.Conv"])
+def test_name_in_the_style_of_another_framework_finds_its_layer(name):
+    layers = Layers([Layer("blocks.1.conv", "Conv2d", (2, 3, 3))], model="Net", output=None)
+    with pytest.raises(LayerNotFoundError, match=r"Did you mean 'blocks\.1\.conv'\? It has 1 layer; list them"):
+        resolve(name, layers)
