@@ -144,7 +144,8 @@ def _unsupported(model: object) -> UnsupportedModelError:
     if isinstance(model, Mapping):
         return UnsupportedModelError(
             f"{type(model).__name__} with {len(model)} items was given, as weights come; expected a model. Build the "
-            f"model, load the weights into it (in PyTorch: model.load_state_dict(...)), and wrap the model."
+            f"model and load the weights into it (in PyTorch: model.load_state_dict(...)), or in flax pass (module, "
+            f"variables)."
         )
     bases = sorted({base.__module__.partition(".")[0] for base in type(model).__mro__} - {"builtins"})
     origin = f" (its bases come from: {', '.join(bases)})" if bases else ""

@@ -38,7 +38,7 @@ def _network() -> Any:
         scale: Any
 
         def __call__(self, values: Any, key: Any) -> Any:
-            return values + self.scale * jax.random.normal(key, values.shape, values.dtype)
+            return values + self.scale * jax.random.normal(key, (), values.dtype)
 
     class ToyNetwork(eqx.Module):
         head: eqx.nn.Linear

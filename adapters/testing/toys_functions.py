@@ -62,7 +62,7 @@ def _build(toy: Toy) -> Any:
         tokens = dense(tokens, params, "shared")
         checkpoint_name(2 * tokens, "branch")
         values = checkpoint_name(dense(tokens.mean(1), params, "shared"), "dropout")
-        draw = jax.random.normal(key, values.shape, values.dtype)
+        draw = jax.random.normal(key, (), values.dtype)
         values = checkpoint_name(values + params["noise.scale"] * draw, "noise")
         return dense(probed(toy.probe, "head", values), params, "head") / 2
 

@@ -44,7 +44,7 @@ def _forward(toy: Toy) -> Any:
     class Noise(hk.Module):
         def __call__(self, values: Any) -> Any:
             scale = hk.get_parameter("scale", (1,), values.dtype, init=jnp.zeros)
-            return values + scale * jax.random.normal(hk.next_rng_key(), values.shape, values.dtype)
+            return values + scale * jax.random.normal(hk.next_rng_key(), (), values.dtype)
 
     class Stem(hk.Module):
         def __init__(self, name: str) -> None:

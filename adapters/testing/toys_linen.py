@@ -49,7 +49,7 @@ def _network() -> Any:
         @nn.compact
         def __call__(self, values: Any) -> Any:
             scale = self.param("scale", nn.initializers.zeros, (1,))
-            return values + scale * jax.random.normal(self.make_rng("noise"), values.shape, values.dtype)
+            return values + scale * jax.random.normal(self.make_rng("noise"), (), values.dtype)
 
     class ToyNetwork(nn.Module):
         probe: Any

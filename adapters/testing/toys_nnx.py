@@ -50,7 +50,7 @@ def _network() -> Any:
             self.rngs = rngs
 
         def __call__(self, values: Any) -> Any:
-            draw = jax.random.normal(self.rngs.noise(), values.shape, values.dtype)
+            draw = jax.random.normal(self.rngs.noise(), (), values.dtype)
             return values + self.scale * draw
 
     class ToyNetwork(nnx.Module):

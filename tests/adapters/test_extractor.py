@@ -70,7 +70,7 @@ def test_what_is_no_model_is_refused(model):
     [
         (nn.Conv2d, ["Conv2d is a class", "wrap(Conv2d())"]),
         (len, ["len is a function", "wrap(len())", "framework='jax'", "framework='tensorflow'"]),
-        (nn.Linear(2, 1).state_dict(), ["OrderedDict with 2 items", "load_state_dict", "wrap the model"]),
+        (nn.Linear(2, 1).state_dict(), ["OrderedDict with 2 items", "load_state_dict", "(module, variables)"]),
         ("alexnet", ["'alexnet' is no file or folder", "registry.get_model"]),
     ],
     ids=["class", "function", "weights", "text"],

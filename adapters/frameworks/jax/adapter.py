@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -22,6 +24,7 @@ from .network import Snapshot
 __all__ = ["JaxAdapter"]
 
 _MAX_COMPILED = 16
+_MAX_THREADS = 4
 
 
 class JaxAdapter(Adapter):
@@ -94,16 +97,21 @@ class JaxAdapter(Adapter):
         layers, snapshot = self.layers(image_shape), self._network.snapshot()
         key = (tuple(requests), tuple(image_shape), *_structure(snapshot))
         if key not in self._compiled:
-            self._compiled[key] = compile_requests(snapshot, requests, layers)
+            on_host = self._device.platform == "cpu"
+            self._compiled[key] = compile_requests(snapshot, requests, layers, on_host=on_host)
             while len(self._compiled) > _MAX_COMPILED:
                 self._compiled.popitem(last=False)
         arrays = jax.device_put(snapshot.arrays, self._device)
-        yield Capture(self._compiled[key], arrays, device=self._device, dtype=_input_dtype(snapshot))
+        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+            yield Capture(self._compiled[key], arrays, device=self._device, dtype=_input_dtype(snapshot), pool=pool)
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Wait for the values of one batch and give them without padding; on the CPU this copies nothing."""
+        """Wait for the values of one batch and give them without padding; on the CPU they are there already."""
         n_images = activations.n_images if isinstance(activations, Values) else None
-        return {layer: np.asarray(value)[:n_images] for layer, value in activations.items()}
+        return {
+            layer: value if isinstance(value, np.ndarray) else np.asarray(value)[:n_images]
+            for layer, value in activations.items()
+        }
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield parameters and buffers as arrays of their raw bytes."""
@@ -140,7 +148,7 @@ def _choose_device(asked: str | None) -> Any:
     try:
         return jax.local_devices(backend=platform)[int(number or 0)]
     except (RuntimeError, ValueError, IndexError) as error:
-        present = ", ".join(sorted({str(device) for device in jax.local_devices()}))
+        present = ", ".join(sorted(f"{device.platform}:{device.id}" for device in jax.local_devices()))
         raise DeviceError(
             f"device={asked!r} was asked for, but jax {jax.__version__} finds no such device here; it has: {present}. "
             f"Leave device out to run on what there is, or see `brain-adapters doctor`."

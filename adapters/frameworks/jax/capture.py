@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -10,14 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...errors import LayerNeverRanError
+from ...errors import ActivationShapeError, LayerNeverRanError
 from ...layers import LayerRequest, Layers
 from ...outputs import pick
 from .network import Snapshot
-from .reading import canonical, is_floating_array, visit
+from .reading import canonical, is_channels_last, is_floating_array, visit
 from .tagging import Call
 
 __all__ = ["Capture", "Values", "compile_requests"]
+
+_BLOCK = 448
 
 
 class Values(dict[str, Any]):
@@ -32,14 +36,19 @@ class _Complete(Exception):
     """Everything that was requested is there."""
 
 
-def compile_requests(snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers) -> Any:
-    """Return a compiled function of (arrays, images) that computes the requests and nothing else."""
+def compile_requests(snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers, *, on_host: bool) -> Any:
+    """Return a compiled function of (arrays, images) that computes the requests and nothing else.
 
-    def read(arrays: Any, images: Any) -> dict[str, Any]:
-        reader = _Requests(snapshot, requests, layers, n_images=images.shape[0])
+    It gives two dicts: values that are in their final order, and values that are still (image, row, column, channel).
+    With ``on_host``, where the latter are reordered while they are copied, which compiles and runs faster than two
+    steps; otherwise there are none.
+    """
+
+    def read(arrays: Any, images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        reader = _Requests(snapshot, requests, layers, n_images=images.shape[0], reorders=not on_host)
         with suppress(_Complete):
-            visit(snapshot, arrays, images, reader.see)
-        return reader.in_order()
+            visit(snapshot, arrays, images, reader.see, on_hidden=reader.hide)
+        return reader.complete()
 
     return jax.jit(read)
 
@@ -47,13 +56,24 @@ def compile_requests(snapshot: Snapshot, requests: Sequence[LayerRequest], layer
 class _Requests:
     """What was requested, filled while the model is traced."""
 
-    def __init__(self, snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers, *, n_images: int) -> None:
-        self._snapshot, self._requests, self._layers, self._n_images = snapshot, tuple(requests), layers, n_images
+    def __init__(
+        self, snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers, *, n_images: int, reorders: bool
+    ) -> None:
+        self._snapshot, self._requests, self._layers = snapshot, tuple(requests), layers
+        self._n_images, self._reorders = n_images, reorders
         self._counts: dict[str, int] = {}
         self._values: dict[str, Any] = {}
+        self._channels_last: set[str] = set()
+        self._hidden: set[str] = set()
+
+    def hide(self, call: Call, _within: str) -> None:
+        """Take note of a layer of which not all calls can be seen, so that none of them passes for another."""
+        self._hidden.add(call.name)
 
     def see(self, call: Call, output: Any) -> None:
         """Keep the output where it is requested."""
+        if call.name in self._hidden:
+            return
         number = self._counts[call.name] = self._counts.get(call.name, -1) + 1
         for request in self._requests:
             if self._primary(request.name) == call.name and number == self._wanted_call(request):
@@ -71,25 +91,33 @@ class _Requests:
     def _read(self, call: Call, output: Any, request: LayerRequest, number: int) -> Any:
         part = request.path or (self._layers[request.name].part_of(number) if request.name in self._layers else ())
         value = pick(output, part, layer=request.name, n_images=self._n_images, is_floating_array=is_floating_array)
-        value = canonical(value, call.kind, channels_last=self._snapshot.channels_last)
+        if self._reorders:
+            value = canonical(value, call)
+        elif is_channels_last(value, call):
+            self._channels_last.add(request.requested)
         return value if value.dtype == jnp.float64 else value.astype(jnp.float32)
 
-    def in_order(self) -> dict[str, Any]:
-        """Return the values in the order of the requests.
+    def complete(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values in their final order, and those with channels last.
 
         Raises
         ------
         LayerNeverRanError
             If a layer was not reached.
+        ActivationShapeError
+            If it cannot be reached.
         """
         for request in self._requests:
             if request.requested not in self._values:
+                if (reason := self._layers.unreadable.get(request.name)) is not None:
+                    raise ActivationShapeError(f"{request.requested!r} cannot be read: {reason}")
                 raise LayerNeverRanError(
                     f"Layer {request.requested!r} of {self._snapshot.kind} was not reached in this forward pass, "
                     f"though it ran in a trial pass. The model's path depends on the batch; request layers that "
                     f"always run."
                 )
-        return {request.requested: self._values[request.requested] for request in self._requests}
+        final = {name: value for name, value in self._values.items() if name not in self._channels_last}
+        return final, {name: self._values[name] for name in self._channels_last}
 
 
 class Capture:
@@ -107,21 +135,40 @@ class Capture:
         Where to run.
     dtype : dtype
         Of the model's input.
+    pool : ThreadPoolExecutor
+        Copies layers side by side, where values are on the host already.
     """
 
-    def __init__(self, function: Any, arrays: Any, *, device: Any, dtype: Any) -> None:
-        self._function, self._arrays, self._device, self._dtype = function, arrays, device, dtype
+    def __init__(self, function: Any, arrays: Any, *, device: Any, dtype: Any, pool: ThreadPoolExecutor) -> None:
+        self._function, self._arrays, self._device, self._dtype, self._pool = function, arrays, device, dtype, pool
         self._n_compiled = 0
 
     def __call__(self, batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Values:
         """Run one batch; see `adapters.contract.Forward`."""
-        values = self._function(self._arrays, self._on_device(batch))
-        if self._device.platform == "cpu":
-            jax.block_until_ready(values)  # an error of the model shall be raised here
-        else:
-            for value in values.values():
+        final, channels_last = self._function(self._arrays, self._on_device(batch))
+        if self._device.platform != "cpu":
+            for value in final.values():
                 value.copy_to_host_async()
-        return Values(values, len(batch))
+            return Values(final, len(batch))
+        jax.block_until_ready((final, channels_last))  # an error of the model shall be raised here
+        values = {name: np.asarray(value)[: len(batch)] for name, value in {**final, **channels_last}.items()}
+        return Values(self._on_host(values, channels_last, out or {}), len(batch))
+
+    def _on_host(
+        self, values: Mapping[str, np.ndarray], channels_last: Collection[str], out: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Bring channels to the front: as a view, or while values are copied to the memory that is offered for them."""
+
+        def place(name: str) -> np.ndarray:
+            value, is_reordered = values[name], name in channels_last
+            if name in out and out[name].shape == (len(value), math.prod(value.shape[1:])):
+                for row, image in zip(out[name], value, strict=True):
+                    _copy(image, row, reorders=is_reordered)
+                return out[name]
+            return np.moveaxis(value, -1, 1) if is_reordered else value
+
+        placed = self._pool.map(place, values) if out else map(place, values)
+        return dict(zip(values, placed, strict=True))
 
     def lowered(self, batch: np.ndarray) -> str:
         """Return the program that is compiled for a batch, for those who want to see what it computes."""
@@ -133,3 +180,14 @@ class Capture:
         if len(batch) < self._n_compiled:
             batch = np.concatenate([batch, np.repeat(batch[-1:], self._n_compiled - len(batch), axis=0)])
         return jax.device_put(np.ascontiguousarray(batch).astype(self._dtype, copy=False), self._device)
+
+
+def _copy(image: np.ndarray, row: np.ndarray, *, reorders: bool) -> None:
+    """Copy (row, column, channel) to a flat row in (channel, row, column) order, in blocks that fit a cache."""
+    if not reorders:
+        row[...] = image.reshape(-1)
+        return
+    positions = image.reshape(-1, image.shape[-1])
+    channels = row.reshape(image.shape[-1], -1)
+    for start in range(0, len(positions), _BLOCK):
+        channels[:, start : start + _BLOCK] = positions[start : start + _BLOCK].T

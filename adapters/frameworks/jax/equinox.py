@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...errors import UnsupportedModelError
 from .network import Network, Snapshot, inference_arguments, named_arrays, random_arguments, seeded_key
 from .tagging import tag_calls
 
@@ -23,6 +25,11 @@ class EquinoxNetwork(Network):
     ----------
     model : equinox.Module or (Module, State)
         Takes one image of shape (channel, row, column), and the state where it has one.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the module takes a state and came without.
     """
 
     channels_last = False
@@ -30,6 +37,18 @@ class EquinoxNetwork(Network):
     def __init__(self, model: Any) -> None:
         self._model, self._state = model if isinstance(model, tuple) else (model, None)
         self.kind = type(self._model).__name__
+        if self._state is None and _needs_state(type(self._model).__call__):
+            raise UnsupportedModelError(
+                f"The equinox module {self.kind} takes a state, which did not come with it. Pass "
+                f"adapters.wrap((model, state)), with model, state = equinox.nn.make_with_state({self.kind})(...) or "
+                f"your trained ones."
+            )
+
+    def advise(self, error: Exception, image_shape: tuple[int, ...]) -> str:
+        """See `Network.advise`."""
+        if isinstance(error, KeyError) and self._state is not None:
+            return "The state holds no such entry; pass the one that equinox.nn.make_with_state made with this model."
+        return super().advise(error, image_shape)
 
     def snapshot(self) -> Snapshot:
         """See `Network.snapshot`."""
@@ -59,6 +78,7 @@ class EquinoxNetwork(Network):
             arrays=(arrays, leaves),
             run=run,
             kind=self.kind,
+            advise=self.advise,
             channels_last=self.channels_last,
             module_names=tuple(name for name, _ in named),
         )
@@ -67,6 +87,11 @@ class EquinoxNetwork(Network):
         """See `Network.weights`."""
         arrays = [*named_arrays(self._model, "."), *named_arrays({"state": self._state}, ".")]
         return [(name, leaf) for name, leaf in arrays if _is_array(leaf)]
+
+
+def _needs_state(method: Any) -> bool:
+    parameter = inspect.signature(method).parameters.get("state")
+    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def _is_array(leaf: Any) -> bool:

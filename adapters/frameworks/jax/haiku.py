@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import haiku as hk
@@ -12,10 +12,14 @@ from .network import Network, Snapshot, inference_arguments, named_arrays, seede
 from .tagging import tag
 
 __all__ = ["HaikuNetwork"]
+# in haiku's errors about parameters and states that do not fit
+_OF_ANOTHER = ("Unable to retrieve", "No value for", "with retrieved shape")
 
 
 class HaikuNetwork(Network):
     """Runs ``transformed.apply`` and tags the ``__call__`` of every module, with BatchNorm in inference mode.
+
+    Values are taken for (image, row, column, channel) until a module that has a ``data_format`` says otherwise.
 
     Parameters
     ----------
@@ -25,7 +29,7 @@ class HaikuNetwork(Network):
     Raises
     ------
     UnsupportedModelError
-        If parameters or state are missing.
+        If parameters or state are missing, or something else.
     """
 
     def __init__(self, model: Any) -> None:
@@ -40,6 +44,11 @@ class HaikuNetwork(Network):
                 f"is applied to. Pass adapters.wrap({form}), with {made} = transformed.init(key, images) or your "
                 f"trained ones."
             )
+        if strangers := [type(part).__name__ for part in parts[1:] if not isinstance(part, Mapping)]:
+            raise UnsupportedModelError(
+                f"The haiku {type(parts[0]).__name__} came with a {strangers[0]} in place of its parameters or state; "
+                f"expected what transformed.init(key, images) returned, or your trained ones."
+            )
         self._arrays = parts[1:]
         self._function = getattr(self._transformed.apply, "_original_fn", self._transformed.apply)
         roots = {name.split("/")[0] for name in self._arrays[0]}
@@ -52,6 +61,7 @@ class HaikuNetwork(Network):
             arrays=self._arrays,
             run=self._run,
             kind=self.kind,
+            advise=self.advise,
             channels_last=self.channels_last,
             module_names=tuple(dict.fromkeys(names)),
         )
@@ -61,6 +71,16 @@ class HaikuNetwork(Network):
         with hk.experimental.intercept_methods(_intercept):
             output = self._transformed.apply(*arrays, seeded_key(), images, **options)
         return output[0] if self._has_state else output
+
+    def advise(self, error: Exception, image_shape: tuple[int, ...]) -> str:
+        """See `Network.advise`."""
+        advice = super().advise(error, image_shape)
+        if not advice and isinstance(error, ValueError) and any(text in str(error) for text in _OF_ANOTHER):
+            return (
+                "The parameters or the state are of another function, or were made for other images; pass those that "
+                "its own transformed.init returned, or your trained ones."
+            )
+        return advice
 
     def weights(self) -> Iterable[tuple[str, Any]]:
         """See `Network.weights`."""
@@ -78,4 +98,11 @@ def _intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -
     if isinstance(module, hk.BatchNorm):
         args = (args[0], False, *args[2:]) if len(args) > 1 else args
         kwargs = kwargs if len(args) > 1 else {**kwargs, "is_training": False}
-    return tag(module.module_name, type(module).__name__, call(*args, **kwargs))
+    output = call(*args, **kwargs)
+    return tag(module.module_name, type(module).__name__, output, channels_last=_channels_last(module))
+
+
+def _channels_last(module: Any) -> bool | None:
+    """Return the layout of a module that has one: convolutions and norms, by their ``data_format``."""
+    index = getattr(module, "channel_index", None)
+    return index == -1 if index in (1, -1) else None

@@ -64,12 +64,18 @@ def _is_haiku(model: object) -> bool:
 
 
 def _is_function(model: object) -> bool:
-    """Recognise a pair of a function and its parameters; a bare function could be anything."""
+    """Recognise a pair of a function and its parameters; a bare function could be anything, unless jax compiled it."""
+    if _is_compiled(model):
+        return True
     if not (type(model) is tuple and len(model) == 2) or "jax" not in sys.modules:
         return False
     function, params = model
-    is_function = isinstance(function, (FunctionType, MethodType, partial)) or type(function).__name__ == "PjitFunction"
+    is_function = isinstance(function, (FunctionType, MethodType, partial)) or _is_compiled(function)
     return is_function and isinstance(params, (Mapping, tuple, list))
+
+
+def _is_compiled(model: object) -> bool:
+    return type(model).__name__ == "PjitFunction"
 
 
 def _parts(model: object) -> tuple[object, ...]:

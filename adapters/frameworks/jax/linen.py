@@ -18,10 +18,14 @@ _HOW = (
     "Pass the pair: adapters.wrap((module, variables)), with variables = module.init(key, images) or your trained "
     "{'params': ..., 'batch_stats': ...}; or a bound module: adapters.wrap(module.bind(variables))."
 )
+# flax's errors about variables that a module asks for and that are not there
+_MISSING = ("ScopeCollectionNotFound", "ScopeParamNotFoundError", "ScopeVariableNotFoundError")
 
 
 class LinenNetwork(Network):
     """Runs ``module.apply`` and tags the ``__call__`` of every module, in BatchNorm's and Dropout's inference mode.
+
+    Outputs of rank 4 are taken for (image, row, column, channel), as all of linen's own modules have it.
 
     Parameters
     ----------
@@ -54,6 +58,7 @@ class LinenNetwork(Network):
             arrays=self._variables,
             run=self._run,
             kind=self.kind,
+            advise=self.advise,
             channels_last=self.channels_last,
             module_names=tuple(sorted(names)),
         )
@@ -67,6 +72,18 @@ class LinenNetwork(Network):
                 variables, images, rngs={"params": key}, mutable=writable, **inference_arguments(module.__call__)
             )
         return output
+
+    def advise(self, error: Exception, image_shape: tuple[int, ...]) -> str:
+        """See `Network.advise`."""
+        if type(error).__name__ in _MISSING:
+            return (
+                f"It came with {sorted(map(str, self._variables))}. Pass all collections that module.init returned or "
+                f"training kept for this very module, for example {{'params': ..., 'batch_stats': ...}}."
+            )
+        advice = super().advise(error, image_shape)
+        if type(error).__name__ == "ScopeParamShapeError" and not advice:
+            return "The variables are of another module, or were made for images of another size; pass its own."
+        return advice
 
     def weights(self) -> Iterable[tuple[str, Any]]:
         """See `Network.weights`."""

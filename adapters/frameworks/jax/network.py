@@ -17,6 +17,7 @@ _INFERENCE = {
     **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
     **dict.fromkeys(("deterministic", "inference", "use_running_average", "eval_mode"), True),
 }
+_FEW_CHANNELS = (1, 3, 4)
 _RANDOM = ("key", "rng", "rng_key", "prng_key")
 
 
@@ -40,6 +41,8 @@ class Snapshot:
         Whether outputs of rank 4 are (image, row, column, channel).
     reads_names : bool
         Whether ``jax.ad_checkpoint.checkpoint_name`` marks layers.
+    advise : callable
+        Takes what the model raised and the shape of one image; returns what to do about it, or nothing.
     """
 
     arrays: Any
@@ -49,6 +52,7 @@ class Snapshot:
     module_names: tuple[str, ...] = ()
     structure: Hashable = None
     reads_names: bool = False
+    advise: Callable[[Exception, tuple[int, ...]], str] = lambda _error, _image_shape: ""
 
 
 class Network(ABC):
@@ -60,6 +64,15 @@ class Network(ABC):
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """Return the model as it is now, in inference mode, leaving the user's object alone."""
+
+    def advise(self, error: Exception, image_shape: tuple[int, ...]) -> str:
+        """Say what to do about an error of the model; nothing where the error says it all."""
+        channels = image_shape[0] if self.channels_last else image_shape[-1]
+        others = image_shape[1:] if self.channels_last else image_shape[:-1]
+        if len(image_shape) != 3 or channels not in _FEW_CHANNELS or min(others) in _FEW_CHANNELS:
+            return ""
+        given, expected = ("channel, row, column", "row, column, channel")[:: 1 if self.channels_last else -1]
+        return f"These images look like ({given}), and models of this kind take ({expected}); transpose them."
 
     @abstractmethod
     def weights(self) -> Iterable[tuple[str, Any]]:

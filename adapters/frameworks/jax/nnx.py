@@ -50,6 +50,7 @@ class NnxNetwork(Network):
             arrays=_reseeded(state),
             run=run,
             kind=self.kind,
+            advise=self.advise,
             channels_last=self.channels_last,
             module_names=tuple(name for name, _ in named),
             structure=graph if _is_hashable(graph) else object(),

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -33,8 +34,16 @@ def _batched(values: Sequence[Any], axes: Sequence[int], **parameters: Any) -> t
 
 batching.primitive_batchers[TAG] = _batched
 
-# Whether this thread is tracing a model to read it. Inner functions that jax has compiled before keep their marks.
-_IS_TAGGING: ContextVar[bool] = ContextVar("is_tagging", default=False)
+
+@dataclass
+class _Trace:
+    """One pass through a model: in which layout its values are at the moment."""
+
+    channels_last: bool
+
+
+# Set while this thread is tracing a model to read it. Inner functions that jax has compiled before keep their marks.
+_TRACE: ContextVar[_Trace | None] = ContextVar("trace", default=None)
 
 
 class Call:
@@ -52,10 +61,21 @@ class Call:
         Leaves of the output; those in ``positions`` are arrays and marked.
     positions : sequence of int
         Which leaves are marked.
+    channels_last : bool
+        Whether what has rank 4 is (image, row, column, channel).
     """
 
-    def __init__(self, name: str, kind: str, structure: Any, leaves: Sequence[Any], positions: Sequence[int]) -> None:
-        self.name, self.kind, self.n_marked = name, kind, len(positions)
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        structure: Any,
+        leaves: Sequence[Any],
+        positions: Sequence[int],
+        *,
+        channels_last: bool,
+    ) -> None:
+        self.name, self.kind, self.n_marked, self.channels_last = name, kind, len(positions), channels_last
         self._structure, self._positions = structure, tuple(positions)
         self._others = [None if position in positions else leaf for position, leaf in enumerate(leaves)]
 
@@ -68,22 +88,28 @@ class Call:
 
 
 @contextmanager
-def tagging() -> Iterator[None]:
-    """Have `tag` mark what it is given, in this thread."""
-    token = _IS_TAGGING.set(True)
+def tagging(*, channels_last: bool) -> Iterator[None]:
+    """Have `tag` mark what it is given, in this thread; ``channels_last`` is the layout of the images."""
+    token = _TRACE.set(_Trace(channels_last))
     try:
         yield
     finally:
-        _IS_TAGGING.reset(token)
+        _TRACE.reset(token)
 
 
-def tag(name: str, kind: str, output: Any) -> Any:
-    """Return a layer's output with all its arrays marked; unchanged outside of `tagging`."""
-    if not _IS_TAGGING.get():
+def tag(name: str, kind: str, output: Any, *, channels_last: bool | None = None) -> Any:
+    """Return a layer's output with all its arrays marked; unchanged outside of `tagging`.
+
+    A layer that knows its layout says so by ``channels_last``; it holds for what follows, until another one says so.
+    """
+    trace = _TRACE.get()
+    if trace is None:
         return output
+    if channels_last is not None:
+        trace.channels_last = channels_last
     leaves, structure = jax.tree_util.tree_flatten(output, is_leaf=_is_opaque)
     positions = [position for position, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
-    call = Call(name, kind, structure, leaves, positions)
+    call = Call(name, kind, structure, leaves, positions, channels_last=trace.channels_last)
     marked = [TAG.bind(leaves[position], call=call, number=number) for number, position in enumerate(positions)]
     return call.output(marked)
 

@@ -1,4 +1,4 @@
-"""The JAX example registers what it says, and passes the check."""
+"""The JAX examples register what they say, and pass the check."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ import pytest
 import registry
 from benchmarks_local import check_model
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "jax_flax_vit.py"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-@pytest.fixture
-def small_vit(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    spec = importlib.util.spec_from_file_location("example_jax_flax_vit", EXAMPLE)
+@pytest.fixture(
+    params=[("jax_flax_vit", "small_vit"), ("jax_equinox_cnn", "small_equinox_cnn")], ids=lambda pair: pair[0]
+)
+def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """Run an example, which registers its model."""
+    file, identifier = request.param
+    path = EXAMPLES / f"{file}.py"
+    spec = importlib.util.spec_from_file_location(f"example_{file}", path)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)  # where flax looks for the annotations of a module's fields
     spec.loader.exec_module(module)
-    yield "small_vit"
-    registry.unregister("small_vit")
+    yield path, identifier
+    registry.unregister(identifier)
 
 
-def test_vision_transformer_passes_the_check(small_vit: str) -> None:
+def test_model_passes_the_check_and_the_example_is_short(example: tuple[Path, str]):
+    path, identifier = example
     stream = io.StringIO()
-    check_model(small_vit, stream=stream)
+    check_model(identifier, stream=stream)
     assert stream.getvalue().endswith("Test successful, you are ready to submit!\n")
-
-
-def test_example_is_short() -> None:
-    assert len(EXAMPLE.read_text().splitlines()) < 60
+    assert len(path.read_text().splitlines()) < 60
