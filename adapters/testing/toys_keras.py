@@ -92,22 +92,23 @@ def _network() -> Any:
         def __init__(self, toy: Toy) -> None:
             super().__init__(dtype=toy.dtype)
             named = {"dtype": toy.dtype}
+            weighed = {"kernel_initializer": "zeros", **named}  # replaced anyway; on JAX a random draw is compiled
             self.toy = Toy(dtype=toy.dtype)
-            self.head = layers.Dense(5, name="head", **named)  # made first and run last
-            self.unused = layers.Dense(2, name="unused", **named)
+            self.head = layers.Dense(5, name="head", **weighed)  # made first and run last
+            self.unused = layers.Dense(2, name="unused", **weighed)
             self.stem = keras.Sequential(
                 [
-                    layers.Conv2D(4, 3, padding="same", name="conv1", **named),
+                    layers.Conv2D(4, 3, padding="same", name="conv1", **weighed),
                     OverwritingReLU(name="relu1", **named),
                     layers.MaxPooling2D(2, name="pool", **named),
                 ],
                 name="stem",
             )
             self.pad = layers.ZeroPadding2D(1, **named)  # Keras's own "same" pads less at the top with stride 2
-            self.conv2 = layers.Conv2D(6, 3, strides=2, name="conv2", **named)
+            self.conv2 = layers.Conv2D(6, 3, strides=2, name="conv2", **weighed)
             self.norm = layers.BatchNormalization(epsilon=NORM_EPSILON, name="norm", **named)
             self.token_norm = layers.LayerNormalization(epsilon=TOKEN_NORM_EPSILON, name="token_norm", **named)
-            self.shared = layers.Dense(6, name="shared", **named)
+            self.shared = layers.Dense(6, name="shared", **weighed)
             self.branch = Branch(name="branch", **named)
             self.dropout = layers.Dropout(0.5, seed=1, name="dropout", **named)
             self.noise = Noise(name="noise", **named)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,4 +56,17 @@ def fresh_copy(n_rows: int, n_columns: int, batch: int) -> np.ndarray:
         for column in range(0, n_columns, source.shape[1]):
             block = copy[row : row + batch, column : column + source.shape[1]]
             np.copyto(block, source[: block.shape[0], : block.shape[1]])
+    return copy
+
+
+def reordered_copy(n_rows: int, shapes: Sequence[tuple[int, ...]], batch: int) -> np.ndarray:
+    """Do the same for layers of some shapes, (channel, row, column) where there are three axes, from channels last."""
+    copy, start = np.empty((n_rows, sum(map(math.prod, shapes))), np.float32), 0
+    for shape in shapes:
+        end, is_spatial = start + math.prod(shape), len(shape) == 3
+        source = np.ones((batch, *shape[1:], shape[0]) if is_spatial else (batch, *shape), np.float32)
+        for row in range(0, n_rows, batch):
+            block = copy[row : row + batch, start:end].reshape(-1, *shape)
+            np.copyto(block, np.moveaxis(source, -1, 1) if is_spatial else source)
+        start = end
     return copy

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -13,14 +13,15 @@ import numpy as np
 
 from ...callables import Preprocess
 from ...contract import Adapter, Forward, InputSpec, is_instance_of
-from ...errors import UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from .capture import Capture, Programs
 from .engine import engine_for
+from .files import is_model_file, load
 from .forward import State
 from .layout import default_format
 from .listing import list_layers
 from .origin import preprocessing_of
+from .refusing import require_supported
 from .walking import is_named_automatically, structure, walk
 
 __all__ = ["KerasAdapter"]
@@ -34,15 +35,16 @@ class KerasAdapter(Adapter):
 
     Parameters
     ----------
-    model : keras.Model or keras.Layer
-        With weights; left as found.
+    model : keras.Model, keras.Layer, str or Path
+        With weights; left as found. A ``.keras`` or ``.h5`` file is loaded in Keras's safe mode.
     device : str, optional
         In the backend's words: ``'cpu'``, ``'gpu:0'``, ``'cuda'``; None leaves the choice to the backend.
 
     Raises
     ------
     UnsupportedModelError
-        For a model that has no weights yet, or that takes anything else than one batch of images.
+        For a model that has no weights yet, that takes anything else than one batch of images, or that holds modules
+        of another framework; for a file that cannot be loaded.
     DeviceError
         If the device does not exist here.
     """
@@ -50,8 +52,9 @@ class KerasAdapter(Adapter):
     framework: ClassVar[str] = "keras"
 
     def __init__(self, model: Any, *, device: str | None = None) -> None:
-        super().__init__(model, device=device)
-        _require_supported(model)
+        self._file = Path(model) if is_model_file(model) else None
+        super().__init__(model if self._file is None else load(self._file), device=device)
+        require_supported(self.model)
         self._engine = engine_for(device)
         self._structure: tuple[object, ...] = ()
         self._listed: dict[tuple[int, ...], Layers] = {}
@@ -59,13 +62,15 @@ class KerasAdapter(Adapter):
 
     @classmethod
     def accepts(cls, model: object) -> bool:
-        """Tell whether this is a Keras layer or model, whatever the backend made of it."""
-        return is_instance_of(model, "keras.layers", "Layer")
+        """Tell whether this is a Keras layer or model, whatever the backend made of it, or the file of one."""
+        return is_instance_of(model, "keras", "Layer") or is_model_file(model)
 
     @property
     def identifier(self) -> str:
-        """The model's own name, or its class's where Keras made the name up."""
-        return type(self.model).__name__ if is_named_automatically(self.model) else str(self.model.name)
+        """The model's own name; where Keras made it up, that of the file, or of the class."""
+        if not is_named_automatically(self.model):
+            return str(self.model.name)
+        return type(self.model).__name__ if self._file is None else self._file.stem
 
     @property
     def input(self) -> InputSpec:
@@ -92,7 +97,9 @@ class KerasAdapter(Adapter):
             self._refresh()
             if image_shape not in self._listed:
                 state = State(self.model, self._engine)
-                self._listed[image_shape] = list_layers(self.model, state, self._engine, image_shape)
+                self._listed[image_shape] = list_layers(
+                    self.model, state, self._engine, image_shape, name=self.identifier
+                )
             return self._listed[image_shape]
 
     @contextmanager
@@ -137,32 +144,3 @@ def _input_shape(model: Any) -> tuple[int | None, ...] | None:
         return None
     is_one = isinstance(shape, tuple) and all(length is None or isinstance(length, int) for length in shape)
     return shape if is_one else None
-
-
-def _require_supported(model: Any) -> None:
-    name = type(model).__name__
-    if int(keras.__version__.partition(".")[0]) < 3:
-        raise UnsupportedModelError(
-            f"{name} is a model of Keras {keras.__version__}; this adapter reads Keras 3. Install it with: "
-            f"pip install 'brain-adapters[keras]'."
-        )
-    inputs = getattr(model, "inputs", None) or ()
-    n_inputs = len(inputs) if inputs else len(_required_arguments(model))
-    if n_inputs > 1:
-        what = [each.name for each in inputs] or _required_arguments(model)
-        raise UnsupportedModelError(
-            f"{name} takes {n_inputs} inputs ({', '.join(what)}), and stimuli are one. Pass the part of it that takes "
-            f"the image, for example keras.Model(image_input, layer.output)."
-        )
-    if not model.built:
-        raise UnsupportedModelError(
-            f"{name} has no weights yet; a run would make some up, and change the model. Call it on one batch first, "
-            f"or model.build((None, 224, 224, 3)), and load its weights."
-        )
-
-
-def _required_arguments(model: Any) -> list[str]:
-    parameters = inspect.signature(model.call).parameters.values()
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [each.name for each in parameters if each.kind in kinds and each.default is inspect.Parameter.empty]
-    return [name for name in required if name not in ("training", "mask")]

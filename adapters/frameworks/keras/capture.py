@@ -91,6 +91,9 @@ class Capture:
         places = walk(model)
         self._default = default_format(places.values())
         self._places = {request.name: places[request.name] for request in requests if request.name != LOGITS}
+        for name, place in self._places.items():
+            if place.loop:  # a part of it may have been asked for, which is no more readable than the whole
+                layers.find(name)
         self._values = state.first_values()
         self._n_usual = 0
 

@@ -23,9 +23,8 @@ class TorchEngine(Engine):
 
     def __init__(self, device: str | None) -> None:
         super().__init__(device)
-        asked = None if device is None else device.replace("gpu", "cuda")
-        present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        if asked is not None and not present.get(asked.partition(":")[0], False):
+        asked = None if device is None else device.lower().replace("gpu", "cuda")
+        if asked is not None and not _exists(asked):
             raise DeviceError(
                 f"device={device!r} was asked for, but PyTorch {torch.__version__} finds no such device here. Leave "
                 f"device out to run on what there is, or see `brain-adapters doctor`."
@@ -76,7 +75,12 @@ class TorchEngine(Engine):
                 f"A layer returned shape {tuple(value.shape)}, but {out.shape[1]} values per image before. A layer "
                 f"must have one shape for all images; preprocess them to one size."
             )
-        torch.from_numpy(out).view(value.shape).copy_(value)
+        place = torch.from_numpy(out).view(value.shape)
+        if value.dim() == 4 and value.stride(1) == 1:  # channels come last in memory
+            for image, copied in zip(value, place, strict=True):  # a matrix is turned faster than an array of rank 4
+                copied.flatten(1).copy_(image.flatten(1))
+        else:
+            place.copy_(value)
         return out
 
     def wait(self, values: Mapping[str, Any]) -> None:
@@ -86,3 +90,12 @@ class TorchEngine(Engine):
         """Return a value as an array."""
         array: np.ndarray = value.cpu().numpy() if isinstance(value, torch.Tensor) else value
         return array
+
+
+def _exists(name: str) -> bool:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        return False
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    return (device.index or 0) < present.get(device.type, 0)

@@ -11,10 +11,10 @@ import keras
 
 from ...layers import LOGITS
 
-__all__ = ["Place", "is_named_automatically", "structure", "walk"]
+__all__ = ["Place", "attributes", "is_named_automatically", "structure", "walk"]
 
 # inside these a layer runs once per step of a loop of the backend, where its values cannot be taken out
-_OPAQUE = (keras.layers.RNN, keras.layers.TimeDistributed)
+_LOOPS = (keras.layers.RNN, keras.layers.TimeDistributed)
 _ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention")
 _SIMPLE = (bool, int, float, str, type(None))
 
@@ -33,12 +33,15 @@ class Place:
         What the layer itself says; None where it says nothing.
     is_inside_attention : bool
         Whether the axes of its output are heads and positions, not rows and columns.
+    loop : str
+        Class of the layer around it that runs it once per step of a loop; empty where there is none.
     """
 
     name: str
     operation: Any
     data_format: str | None = None
     is_inside_attention: bool = False
+    loop: str = ""
 
     @property
     def is_attention(self) -> bool:
@@ -49,10 +52,16 @@ class Place:
 def walk(model: Any) -> dict[str, Place]:
     """Return every layer below the model, by name; a shared layer has several."""
     found: dict[str, Place] = {}
-    for path, operation, is_inside_attention in _below(model, (), (id(model),), False):
+    for path, operation, ancestors in _below(model, (), (model,)):
         name = _unique("/".join(path), found)
-        data_format = getattr(operation, "data_format", None)
-        found[name] = Place(name, operation, data_format, is_inside_attention)
+        loops = [type(outer).__name__ for outer in ancestors if isinstance(outer, _LOOPS)]
+        found[name] = Place(
+            name,
+            operation,
+            getattr(operation, "data_format", None),
+            is_inside_attention=any(_is_attention(outer) for outer in ancestors),
+            loop=loops[0] if loops else "",
+        )
     found.pop(LOGITS, None)  # that name is the final output's
     return found
 
@@ -75,15 +84,12 @@ def is_named_automatically(operation: Any) -> bool:
 
 
 def _below(
-    outer: Any, path: tuple[str, ...], ancestors: tuple[int, ...], is_inside_attention: bool
-) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
+    outer: Any, path: tuple[str, ...], ancestors: tuple[Any, ...]
+) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any, ...]]]:
     for name, operation in _children(outer):
-        if id(operation) in ancestors:
-            continue
-        inner, is_inside = (*path, name), is_inside_attention or _is_attention(outer)
-        yield inner, operation, is_inside
-        if not isinstance(operation, _OPAQUE):
-            yield from _below(operation, inner, (*ancestors, id(operation)), is_inside)
+        if not any(operation is each for each in ancestors):
+            yield (*path, name), operation, ancestors
+            yield from _below(operation, (*path, name), (*ancestors, operation))
 
 
 def _children(outer: Any) -> Iterator[tuple[str, Any]]:
@@ -94,37 +100,41 @@ def _children(outer: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(outer, keras.Model) and hasattr(outer, "operations"):
         listed = list(outer.operations)
     seen = {id(getattr(outer, "_functional", None))}
-    attributes: dict[int, str] | None = None
+    names: dict[int, str] | None = None
     for operation in (*listed, *getattr(outer, "_layers", ())):
         if id(operation) in seen or isinstance(operation, keras.layers.InputLayer):
             continue
         seen.add(id(operation))
         name = operation.name
         if not any(operation is each for each in listed) and is_named_automatically(operation):
-            attributes = _attributes(outer) if attributes is None else attributes
-            name = attributes.get(id(operation), name)
+            names = _names_of(outer) if names is None else names
+            name = names.get(id(operation), name)
         yield name, operation
 
 
-def _attributes(outer: Any) -> dict[int, str]:
-    """Return the attribute of every layer that a layer holds, as ``stem`` or ``blocks/0``, by the layer's id."""
-    found: dict[int, str] = {}
+def attributes(outer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the public attributes of a layer, those in lists and dicts as ``blocks/0``."""
     # on the torch backend a layer is a torch module, which keeps its children apart
     for name, value in (*vars(outer).items(), *vars(outer).get("_modules", {}).items()):
         if not name.startswith("_"):
-            _collect(value, name, found, 0)
+            yield from _items(value, name, 0)
+
+
+def _items(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (dict, list, tuple)) and depth < 4:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _items(item, f"{name}/{key}", depth + 1)
+    else:
+        yield name, value
+
+
+def _names_of(outer: Any) -> dict[int, str]:
+    """Return the attribute of every layer that a layer holds, by the layer's id."""
+    found: dict[int, str] = {}
+    for name, value in attributes(outer):
+        if isinstance(value, keras.Operation):
+            found.setdefault(id(value), name)
     return found
-
-
-def _collect(value: Any, name: str, found: dict[int, str], depth: int) -> None:
-    if isinstance(value, keras.Operation):
-        found.setdefault(id(value), name)
-    elif isinstance(value, dict) and depth < 4:
-        for key, item in value.items():
-            _collect(item, f"{name}/{key}", found, depth + 1)
-    elif isinstance(value, (list, tuple)) and depth < 4:
-        for position, item in enumerate(value):
-            _collect(item, f"{name}/{position}", found, depth + 1)
 
 
 def _unique(name: str, taken: dict[str, Place]) -> str:

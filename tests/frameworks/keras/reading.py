@@ -52,7 +52,7 @@ def functional() -> keras.Model:
 def test_functional_model_as_its_submodels():
     model = functional()
     names = ["first", "pool", "norm", "drop", "head"]
-    expected = keras.Model(model.inputs, [model.get_layer(name).output for name in names])(IMAGES, training=False)
+    expected = keras.Model(model.input, [model.get_layer(name).output for name in names])(IMAGES, training=False)
     found = read(model, names)
     for name, value in zip(names, expected, strict=True):
         np.testing.assert_allclose(found[name], flat(value), rtol=1e-4, atol=1e-6)
@@ -61,7 +61,7 @@ def test_functional_model_as_its_submodels():
 def test_both_calls_of_a_shared_layer():
     model = functional()
     tensors = [node.output_tensors[0] for node in model.get_layer("shared")._inbound_nodes[-2:]]
-    expected = keras.Model(model.inputs, tensors)(IMAGES, training=False)
+    expected = keras.Model(model.input, tensors)(IMAGES, training=False)
     found = read(model, ["shared@0", "shared@1", "shared"])
     for name, value in zip(["shared@0", "shared@1", "shared"], [*expected, expected[1]], strict=True):
         np.testing.assert_allclose(found[name], flat(value), rtol=1e-4, atol=1e-6)
@@ -75,7 +75,7 @@ def test_nested_model_has_paths_for_names():
     extractor = adapters.wrap(model, preprocessing=adapters.already_preprocessed())
     assert extractor.adapter.layers((16, 20, 3))["inner"].name == "inner/conv"  # it returns its last layer's tensor
     assert extractor.identifier == "small"
-    normed = keras.Model(model.inputs, model.get_layer("norm").output)(IMAGES, training=False)
+    normed = keras.Model(model.input, model.get_layer("norm").output)(IMAGES, training=False)
     expected = flat(model.get_layer("inner").get_layer("conv")(normed))
     np.testing.assert_allclose(read(model, ["inner/conv"])["inner/conv"], expected, rtol=1e-4, atol=1e-6)
 
