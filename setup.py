@@ -12,6 +12,7 @@ PACKAGES = [
     "adapters.frameworks.keras",
     "adapters.frameworks.onnx",
     "adapters.frameworks.pytorch",
+    "adapters.frameworks.tensorflow",
     "adapters.testing",
     "registry",
     "registry.submission",

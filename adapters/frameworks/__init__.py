@@ -36,6 +36,7 @@ class Framework:
 FRAMEWORKS: tuple[Framework, ...] = (
     Framework("keras", ("keras",), ".keras", "KerasAdapter", files=(".keras", ".h5")),
     Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),
+    Framework("tensorflow", ("tensorflow",), ".tensorflow", "TensorFlowAdapter", files=("saved_model.pb", ".pb")),
     Framework("jax", ("jax",), ".jax", "JaxAdapter"),
     Framework("onnx", ("onnx", "onnxruntime"), ".onnx", "OnnxAdapter", files=(".onnx",)),
 )

@@ -21,6 +21,10 @@ from .toys_linen import linen_case
 from .toys_nnx import nnx_case
 from .toys_onnx import onnx_case
 from .toys_pytorch import pytorch_case
+from .toys_tensorflow import tensorflow_case
+from .toys_tensorflow_functions import saved_model_case, tensorflow_function_case
+from .toys_tensorflow_session import tensorflow_session_case
+from .toys_tf_keras import tf_keras_case
 
 __all__ = [
     "CHECKS",
@@ -45,6 +49,11 @@ __all__ = [
     "parametrize_with_checks",
     "pytorch_case",
     "run_checks",
+    "saved_model_case",
+    "tensorflow_case",
+    "tensorflow_function_case",
+    "tensorflow_session_case",
+    "tf_keras_case",
     "toy_images",
     "toy_weights",
 ]

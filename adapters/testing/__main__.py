@@ -16,11 +16,19 @@ from .expecting import ConformanceError
 from .running import run_checks
 from .toys_keras import keras_case
 from .toys_linen import linen_case
+from .toys_onnx import onnx_case
 from .toys_pytorch import pytorch_case
+from .toys_tensorflow import tensorflow_case
 
 __all__ = ["main"]
 
-_CASES: dict[str, Callable[[], AdapterCase]] = {"keras": keras_case, "pytorch": pytorch_case, "jax": linen_case}
+_CASES: dict[str, Callable[[], AdapterCase]] = {
+    "keras": keras_case,
+    "pytorch": pytorch_case,
+    "tensorflow": tensorflow_case,
+    "jax": linen_case,
+    "onnx": onnx_case,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,144 @@
+"""`tf.Module` and plain Python: the layers are the modules, heard while the model's own forward pass is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from ...contract import InputSpec
+from ...errors import UnsupportedModelError
+from ...layers import LOGITS
+from .eager import EagerProgram
+from .network import Call, Network, Place, Program, inference_arguments, spec_of_shape
+from .pruned import GraphProgram
+from .tracing import listening, trace
+from .walking import arrays_in, channels_of, modules_in, structure_of
+
+__all__ = ["ModuleNetwork", "module_program"]
+
+
+class ModuleNetwork(Network):
+    """Runs ``module(images)``; every module in it is a layer, by the path of attributes that leads to it.
+
+    Parameters
+    ----------
+    model : tf.Module
+        Callable.
+    device : str, optional
+        Where to run.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the module cannot be called, or takes more than images.
+    """
+
+    def __init__(self, model: Any, device: str | None) -> None:
+        self._model, self._device = model, device
+        self.identifier = type(model).__name__
+        if not callable(model):
+            raise UnsupportedModelError(
+                f"{self.identifier} is a tf.Module without __call__, so nobody knows how it is run. Pass the function "
+                f"that takes the images, for example adapters.wrap(tf.function(model.forward))."
+            )
+        self._arguments = inference_arguments(type(model).__call__)
+
+    @property
+    def input(self) -> InputSpec:
+        """What the signature says, if there is one; the channels from the kernels."""
+        signature = getattr(type(self._model).__call__, "input_signature", None)
+        shape = signature[0].shape if signature else None
+        if shape is not None and shape.rank == 4:
+            return spec_of_shape(shape.as_list())
+        return InputSpec(n_channels=channels_of(value for _, value in self.weights()), channel_axis=-1)
+
+    def structure(self) -> Hashable:
+        """See `Network.structure`."""
+        return structure_of(self._model)
+
+    def weights(self) -> Iterator[tuple[str, Any]]:
+        """See `Network.weights`."""
+        return arrays_in(self._model)
+
+    def program(self, image_shape: tuple[int, ...]) -> Program:
+        """See `Network.program`."""
+        places = [
+            Place(id(module), name, type(module).__name__) for name, module in modules_in(self._model) if name != LOGITS
+        ]
+        modules = [module for _, module in modules_in(self._model)]
+        return module_program(
+            lambda images: self._model(images, **self._arguments),
+            modules,
+            places,
+            model=self.identifier,
+            image_shape=image_shape,
+            dtype=_dtype_of(self._model),
+            device=self._device,
+            channels_last=self.input.channel_axis == -1,
+        )
+
+
+def _dtype_of(model: Any) -> Any:
+    dtypes = (value.dtype for _, value in arrays_in(model) if isinstance(value, tf.Variable))
+    return next((dtype for dtype in dtypes if dtype.is_floating), tf.float32)
+
+
+def module_program(
+    run: Callable[[Any], Any],
+    modules: Iterable[Any],
+    places: Sequence[Place],
+    *,
+    model: str,
+    image_shape: tuple[int, ...],
+    dtype: Any = tf.float32,
+    device: str | None = None,
+    channels_last: bool = True,
+) -> Program:
+    """Trace a forward pass and hear its modules; where it cannot be traced, run it as it comes.
+
+    Parameters
+    ----------
+    run : callable
+        Takes images, returns the model's output.
+    modules : iterable of tf.Module
+        Whose calls to hear.
+    places : sequence of Place
+        Their names; the key of each is the module's id.
+    model : str
+        Name of the model's class.
+    image_shape : tuple of int
+        One image.
+    dtype : tf.DType
+        Of the images.
+    device : str, optional
+        Where to run.
+    channels_last : bool
+        Layout of the images.
+    """
+    heard, calls = list(modules), list[Call]()
+    everything = [*places, Place(LOGITS, LOGITS, model)]
+
+    def hear(module: Any, output: Any) -> None:
+        if not _is_only_planned(output):
+            calls.append(Call(id(module), output))
+
+    def traced(images: Any) -> None:
+        with listening(heard, hear):
+            output = run(images)
+        calls.append(Call(LOGITS, output))
+
+    shape: dict[str, Any] = {"image_shape": image_shape, "device": device, "channels_last": channels_last}
+    try:
+        function = trace(traced, tf.TensorSpec((None, *image_shape), dtype))
+    except UnsupportedModelError:
+        raise
+    except Exception:  # what cannot be traced may still run; if not, that error says more than this one
+        return EagerProgram(model, run, heard, everything, dtype=dtype, **shape)
+    return GraphProgram(model, function, everything, calls, **shape)
+
+
+def _is_only_planned(output: Any) -> bool:
+    """Tell the outputs by which tf_keras plans a Sequential model anew, for another batch length, from real ones."""
+    return any(type(leaf).__name__ == "KerasTensor" for leaf in tf.nest.flatten(output))

@@ -1,0 +1,166 @@
+"""What the adapter asks of a kind of TensorFlow model: its weights, its input, and a program that reads its layers."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ...callables import Preprocess
+from ...contract import InputSpec
+from ...layers import LayerRequest, Layers
+from ...recorded import N_PROBES, Recording, layers_of
+
+__all__ = ["Call", "Network", "Place", "Program", "Read", "inference_arguments", "is_floating", "spec_of_shape"]
+
+Read = Callable[[np.ndarray], Mapping[str, Any]]
+"""Takes a batch of images; returns requested text -> value on the device."""
+
+_INFERENCE = {
+    **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
+    **dict.fromkeys(("deterministic", "inference"), True),
+}
+_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer that exists.
+
+    Parameters
+    ----------
+    key : hashable
+        What makes it this layer; places with one key are names of the same layer.
+    name, kind : str
+        As users see them.
+    reason : str
+        Why it cannot be read; empty where it can.
+    """
+
+    key: Hashable
+    name: str
+    kind: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer in a traced graph: its key, and the structure of tensors that it returned."""
+
+    key: Hashable
+    output: Any
+
+
+class Program(ABC):
+    """A model made ready for images of one shape.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model's class, for messages.
+    places : sequence of Place
+        Every layer that exists, the final output among them under the key ``'logits'``.
+    """
+
+    def __init__(self, model: str, places: Sequence[Place]) -> None:
+        self.model, self.places = model, tuple(places)
+        self._layers: Layers | None = None
+
+    @property
+    def layers(self) -> Layers:
+        """The layers, from two recorded passes; once per program."""
+        if self._layers is None:
+            short, long = (self._recorded(n_images) for n_images in N_PROBES)
+            self._layers = layers_of(short, long, model=self.model)
+        return self._layers
+
+    def _recorded(self, n_images: int) -> Recording:
+        recording = Recording(is_floating)
+        for place in self.places:
+            recording.expect(place.key, place.name, place.kind, unreadable=place.reason)
+        try:
+            self.record(recording, n_images)
+        finally:
+            recording.close()
+        return recording
+
+    @abstractmethod
+    def record(self, recording: Recording, n_images: int) -> None:
+        """Hear every call of one pass of a few images."""
+
+    @abstractmethod
+    def open(self, requests: Sequence[LayerRequest]) -> AbstractContextManager[Read]:
+        """Give the function that reads the requests, for the length of a run."""
+
+
+class Network(ABC):
+    """One kind of TensorFlow model."""
+
+    identifier: str
+    places_on_host: bool = False
+    """Whether what a run reads is on the host at once, whatever the device."""
+
+    @property
+    @abstractmethod
+    def input(self) -> InputSpec:
+        """Size, channels and layout, as far as the model says."""
+
+    @abstractmethod
+    def program(self, image_shape: tuple[int, ...]) -> Program:
+        """Make the model ready for images of one shape, as it is now."""
+
+    @abstractmethod
+    def structure(self) -> Hashable:
+        """Return what a program depends on; a model that was changed since gets a new one."""
+
+    @abstractmethod
+    def weights(self) -> Iterator[tuple[str, Any]]:
+        """Yield every weight and buffer by name, as variables, tensors or arrays."""
+
+    def preprocessing(self) -> Preprocess | None:
+        """Return the preprocessing that the model brings, if any."""
+        return None
+
+
+def is_floating(value: Any) -> bool:
+    """Tell a tensor or an array of floating dtype from anything else."""
+    if isinstance(value, np.ndarray):
+        return bool(np.issubdtype(value.dtype, np.floating))
+    return isinstance(value, tf.Tensor) and bool(value.dtype.is_floating)
+
+
+def inference_arguments(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments by which a forward pass is told not to train, as far as it has any.
+
+    Examples
+    --------
+    >>> inference_arguments(lambda images, training=True: images)
+    {'training': False}
+    """
+    try:
+        parameters = inspect.signature(getattr(function, "python_function", function)).parameters
+    except (TypeError, ValueError):  # what is written in C has none
+        return {}
+    return {name: _INFERENCE[name] for name in parameters if name in _INFERENCE}
+
+
+def spec_of_shape(shape: Sequence[int | None] | None) -> InputSpec:
+    """Return what the shape of a batch says: (image, row, column, channel) unless only the second axis can be channels.
+
+    Examples
+    --------
+    >>> spec_of_shape((None, 96, 96, 3))
+    InputSpec(size=(96, 96), n_channels=3, channel_axis=-1)
+    """
+    if shape is None or len(shape) != 4:
+        return InputSpec(channel_axis=-1)
+    is_first = shape[1] in _CHANNELS and shape[3] not in _CHANNELS
+    rows, columns, n_channels = (*shape[2:], shape[1]) if is_first else shape[1:]
+    size = (rows, columns) if rows is not None and columns is not None else None
+    return InputSpec(size=size, n_channels=n_channels or 3, channel_axis=1 if is_first else -1)
