@@ -87,6 +87,11 @@ class Adapter(ABC):
     def accepts(cls, model: object) -> bool:
         """Tell whether this adapter reads the model; imports nothing to find out."""
 
+    @classmethod
+    def accepts_if_named(cls, model: object) -> bool:
+        """Tell whether this adapter reads the model when the user says that it is of this framework."""
+        return cls.accepts(model)
+
     @property
     def identifier(self) -> str:
         """Name for a model that was given none: its class's."""

@@ -103,7 +103,7 @@ def find_adapter(model: object, *, framework: str | None = None) -> type[Adapter
         except MissingFrameworkError as error:  # of one framework; the model may be another's
             broken = broken or error
             continue
-        if adapter.accepts(model):
+        if adapter.accepts(model) if framework is None else adapter.accepts_if_named(model):
             return adapter
     if broken is not None:
         raise broken

@@ -22,12 +22,21 @@ from adapters.testing import (
     haiku_case,
     linen_case,
     nnx_case,
+    onnx_case,
     pytorch_case,
+    saved_model_case,
+    tensorflow_case,
+    tensorflow_function_case,
+    tensorflow_session_case,
+    tf_keras_case,
 )
 from adapters.testing.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-CASES = [linen_case(), nnx_case(), equinox_case(), haiku_case(), function_case()]
+CASES = [
+    *(tensorflow_case(), tensorflow_function_case(), saved_model_case(), tensorflow_session_case(), tf_keras_case()),
+    *(linen_case(), nnx_case(), equinox_case(), haiku_case(), function_case(), onnx_case()),
+]
 ROW = re.compile(r"^(\S+)\s+([\d.e+-]+)\s+([\d.e+-]+)\s+(identical)$", re.MULTILINE)
 
 
@@ -35,7 +44,7 @@ ROW = re.compile(r"^(\S+)\s+([\d.e+-]+)\s+([\d.e+-]+)\s+(identical)$", re.MULTIL
 def test_same_network_as_in_pytorch(case: AdapterCase, record_property: Callable[[str, object], None]):
     found = agreement(case, pytorch_case())
     assert found.is_good, str(found)
-    assert {"conv1", "token_norm", "shared@1", "logits"} <= {layer.layer for layer in found.layers}
+    assert {"conv1", "pool", "norm", "token_norm", "head", "logits"} <= {layer.layer for layer in found.layers}
     record_property("agreement", json.dumps(asdict(found)))
 
 

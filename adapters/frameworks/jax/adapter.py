@@ -120,6 +120,11 @@ class JaxAdapter(Adapter):
             array = np.asarray(jax.random.key_data(value) if is_key else value)
             yield name, np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that must be there to run the model, beside those that its own classes are made of."""
+        return ("jax",)
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Recognise XLA's out-of-memory error."""
         return "RESOURCE_EXHAUSTED" in str(error) and type(error).__name__ in ("XlaRuntimeError", "JaxRuntimeError")

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...callables import Preprocess
 from ...contract import Adapter, Forward, InputSpec, is_instance_of
+from ...keras_applications import preprocessing_of
 from ...layers import LayerRequest, Layers
 from .capture import Capture, Programs
 from .engine import engine_for
@@ -20,7 +21,6 @@ from .files import is_model_file, load
 from .forward import State
 from .layout import default_format
 from .listing import list_layers
-from .origin import preprocessing_of
 from .refusing import require_supported
 from .walking import is_named_automatically, structure, walk
 
@@ -125,6 +125,11 @@ class KerasAdapter(Adapter):
         for number, variable in enumerate(self.model.weights):
             array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
             yield f"{number}/{variable.name}", array.reshape(-1).view(np.uint8)
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that must be there to run the model: Keras and its backend."""
+        return ("keras", keras.config.backend())
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Recognise the backend's out-of-memory error."""

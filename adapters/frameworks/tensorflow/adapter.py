@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...callables import Preprocess
-from ...contract import Adapter, Forward, InputSpec
+from ...contract import Adapter, Forward, InputSpec, is_instance_of
 from ...errors import DeviceError, UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from .kinds import KINDS, kind_of
@@ -67,6 +67,11 @@ class TensorFlowAdapter(Adapter):
         """Tell whether this is one of the kinds of model that TensorFlow has; a plain function could be anybody's."""
         return kind_of(model) is not None
 
+    @classmethod
+    def accepts_if_named(cls, model: object) -> bool:
+        """Tell whether this is one of these kinds, or a function of images."""
+        return kind_of(model, or_function=True) is not None
+
     @property
     def identifier(self) -> str:
         """Name of the model's class, of the function, or of the file."""
@@ -105,6 +110,11 @@ class TensorFlowAdapter(Adapter):
             array = np.ascontiguousarray(value)
             if array.dtype != object:
                 yield name, array.reshape(-1).view(np.uint8)
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that must be there to run the model."""
+        return ("tensorflow", *(["tf_keras"] if is_instance_of(self.model, "tf_keras.layers", "Layer") else []))
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Recognise TensorFlow's out-of-memory error."""

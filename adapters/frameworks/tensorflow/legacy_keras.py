@@ -14,6 +14,7 @@ import tensorflow as tf
 from ...callables import Preprocess
 from ...contract import InputSpec
 from ...errors import UnsupportedModelError
+from ...keras_applications import preprocessing_of
 from ...layers import LOGITS
 from .modules import module_program
 from .network import Network, Place, Program, inference_arguments, spec_of_shape
@@ -61,8 +62,8 @@ class LegacyKerasNetwork(Network):
         return InputSpec(n_channels=channels_of(self._model.weights), channel_axis=1 if is_first else -1)
 
     def preprocessing(self) -> Preprocess | None:
-        """Nothing is known: tf_keras leaves no trace of it in a model."""
-        return None
+        """Return what `tf_keras.applications` does before its models, as data; other models do not say."""
+        return preprocessing_of(self._model, self.input.size)
 
     def structure(self) -> Hashable:
         """Return layers, settings and variables; a model that was changed since is traced anew."""

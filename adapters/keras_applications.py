@@ -1,4 +1,7 @@
-"""Recognise the models of `keras.applications`, which keep their preprocessing in a function beside them."""
+"""Recognise the models of `keras.applications`, which keep their preprocessing in a function beside them.
+
+For Keras 3 and for tf_keras, whose adapters both ask here; nothing of either is imported.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ...preprocessing import Preprocessing, imagenet, inception
+from .preprocessing import Preprocessing, imagenet, inception
 
 __all__ = ["preprocessing_of"]
 
@@ -60,12 +63,12 @@ def preprocessing_of(model: Any, size: tuple[int, int] | None) -> Preprocessing 
 
     Parameters
     ----------
-    model : keras.Layer
+    model : keras.Layer or tf_keras.layers.Layer
         Any model.
     size : tuple of (int, int), optional
         Height and width that it takes; None where it takes any.
     """
-    operations = getattr(model, "operations", None) or ()
+    operations = getattr(model, "operations", None) or getattr(model, "layers", None) or ()  # tf_keras has layers only
     names = {operation.name for operation in operations}
     name = str(getattr(model, "name", ""))
     for family in _FAMILIES:
