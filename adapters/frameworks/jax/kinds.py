@@ -46,7 +46,8 @@ def _is_a(model: object, module: str, *names: str) -> bool:
 
 def _is_linen(model: object) -> bool:
     first, *rest = _parts(model)
-    return _is_a(first, "flax.linen", "Module") and len(rest) < 2
+    is_module = _is_a(first, "flax.linen", "Module") and len(rest) < 2
+    return is_module or _is_a(model, "flax.training.train_state", "TrainState")
 
 
 def _is_nnx(model: object) -> bool:
@@ -85,7 +86,7 @@ def _parts(model: object) -> tuple[object, ...]:
 
 # Order matters: the more particular kinds come first.
 KINDS: tuple[Kind, ...] = (
-    Kind("flax linen (module, variables)", _is_linen, ".linen", "LinenNetwork"),
+    Kind("flax linen (module, variables), bound, or a TrainState", _is_linen, ".linen", "LinenNetwork"),
     Kind("flax nnx", _is_nnx, ".nnx", "NnxNetwork"),
     Kind("equinox", _is_equinox, ".equinox", "EquinoxNetwork"),
     Kind("haiku (transformed, params, state)", _is_haiku, ".haiku", "HaikuNetwork"),

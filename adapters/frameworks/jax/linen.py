@@ -1,7 +1,8 @@
-"""flax linen: bound modules, and ``(module, variables)`` pairs."""
+"""flax linen: bound modules, ``(module, variables)`` pairs, and the state of a training."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -29,8 +30,8 @@ class LinenNetwork(Network):
 
     Parameters
     ----------
-    model : flax.linen.Module or (Module, variables)
-        A module must be bound.
+    model : flax.linen.Module, (Module, variables) or flax.training.train_state.TrainState
+        A module must be bound. Of a state, the parameters and every other mapping in it (``batch_stats``) are taken.
 
     Raises
     ------
@@ -39,7 +40,7 @@ class LinenNetwork(Network):
     """
 
     def __init__(self, model: Any) -> None:
-        self._module, self._variables = model if isinstance(model, tuple) else _unbound(model)
+        self._module, self._variables = _parts_of(model)
         self.kind = type(self._module).__name__
         if not isinstance(self._variables, Mapping):
             raise UnsupportedModelError(
@@ -88,6 +89,26 @@ class LinenNetwork(Network):
     def weights(self) -> Iterable[tuple[str, Any]]:
         """See `Network.weights`."""
         return named_arrays(self._variables, "/")
+
+
+def _parts_of(model: Any) -> tuple[nn.Module, Any]:
+    if isinstance(model, tuple):
+        module, variables = model
+        return module, variables
+    return _unbound(model) if isinstance(model, nn.Module) else _of_training(model)
+
+
+def _of_training(state: Any) -> tuple[nn.Module, Any]:
+    """Take module and variables out of a TrainState."""
+    module = getattr(state.apply_fn, "__self__", None)
+    if not isinstance(module, nn.Module):
+        raise UnsupportedModelError(
+            f"The apply_fn of this {type(state).__name__} is {state.apply_fn!r}, which does not say its module; "
+            f"expected module.apply. Pass the pair: adapters.wrap((module, {{'params': state.params}}))."
+        )
+    collections = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    others = {name: value for name, value in collections.items() if name not in ("params", "opt_state")}
+    return module, {"params": state.params} | {n: value for n, value in others.items() if isinstance(value, Mapping)}
 
 
 def _unbound(module: Any) -> tuple[Any, Any]:

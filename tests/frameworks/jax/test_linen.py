@@ -7,9 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+import pytest
 from flax import linen as nn
+from flax.training import train_state
 
 import adapters
+from adapters.errors import UnsupportedModelError
 
 
 class Block(nn.Module):
@@ -141,3 +145,29 @@ def test_heads_are_no_image(read, batch):
     np.testing.assert_allclose(read((module, variables), images).values, expected, rtol=1e-4, atol=1e-6)
     layers = adapters.wrap((module, variables), preprocessing=adapters.already_preprocessed()).adapter.layers((2, 3, 5))
     assert layers["attention/query"].shape == (6, 2, 4)
+
+
+class Trained(nn.Module):
+    @nn.compact
+    def __call__(self, images: Any, train: bool = False) -> Any:
+        return nn.Dense(2)(nn.BatchNorm(use_running_average=not train, name="norm")(images).mean((1, 2)))
+
+
+class TrainStateWithStatistics(train_state.TrainState):
+    batch_stats: Any
+
+
+def test_state_of_a_training_is_read(batch):
+    """As training scripts keep a model; what the optimiser remembers is no variable of it."""
+    images, module = batch(3, 8, 8, 3), Trained()
+    variables = module.init(jax.random.key(0), images)
+    variables["batch_stats"]["norm"]["mean"] += 0.5
+    parts = {"apply_fn": module.apply, "params": variables["params"], "tx": optax.adam(1e-3)}
+    state = TrainStateWithStatistics.create(**parts, batch_stats=variables["batch_stats"])
+    extractor = adapters.wrap(state, preprocessing=adapters.already_preprocessed())
+    assert extractor.identifier == "Trained"
+    expected = np.asarray(module.apply(variables, images))
+    np.testing.assert_allclose(extractor(images, ["logits"]).values, expected.reshape(3, -1), rtol=1e-5, atol=1e-6)
+    state = train_state.TrainState.create(**{**parts, "apply_fn": lambda *_: None})
+    with pytest.raises(UnsupportedModelError, match=r"does not say its module; expected module\.apply"):
+        adapters.wrap(state)
