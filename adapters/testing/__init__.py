@@ -1,8 +1,8 @@
 """The conformance suite: the rules of the adapter contract as checks that any adapter can be held against.
 
 `check_adapter` runs them from a script, `parametrize_with_checks` from pytest, and
-``python -m adapters.testing package.module:CASE`` from a shell. For a framework that has a toy here (Keras, PyTorch,
-JAX) the name of an adapter class is enough there; for another one, build the network of `adapters.testing.toys` in it.
+``python -m adapters.testing package.module:CASE`` from a shell. For a framework that has a toy here (each of ours)
+the name of an adapter class is enough there; for another one, build the network of `adapters.testing.toys` in it.
 """
 
 from __future__ import annotations

@@ -100,4 +100,4 @@ def package(tmp_path: Path) -> Callable[..., dict[str, str]]:
 def only_test_trial_runs_zips(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the run in a fresh process, seconds for each zip; many of these models could not be built anyway."""
     if request.path.name != "test_trial.py":
-        monkeypatch.setattr("registry.submission.writing.run_alone", lambda *_: None)
+        monkeypatch.setattr("registry.submission.writing.run_alone", lambda *_: ())

@@ -9,10 +9,10 @@ Each framework gets a process of its own. Per round, one after the other, on ima
 (x) every leaf layer by the extractor,
 (w) the same at once again, into the memory that (x) gave back a moment ago,
 (f) the first residual block alone by the extractor.
-What counts are the ratios, each the median of the rounds' own: x/(a+c), x/(a+r) and w/(a+r), goal at most 1.15, and f/a,
+What counts are the ratios, each the median of the rounds' own: x/(a+c), x/(a+r), w/(a+r), goal at most 1.15, and f/a,
 goal below 0.35. Memory that a virtual machine has not touched lately can cost it a second per gigabyte, in (c), (r) and
-(x) alike, and the frameworks' own outputs cost it once more: that is why there is (w). Listing and compiling is done before
-the first round and told apart ("first"). "peak" is the memory of (x), sampled above what was held before.
+(x) alike, and the outputs of the framework cost it again: that is why there is (w). Listing and compiling come before
+the first round, and are told apart ("first"). "peak" is the memory of (x), sampled above what was held before.
 """
 
 from __future__ import annotations
