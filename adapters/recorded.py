@@ -6,15 +6,17 @@ framework is its own affair; what follows from what was heard is the same in eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from .errors import AdapterError, BudgetError, ModelForwardError
 from .layers import LOGITS, Layer, Layers
 from .outputs import describe, floating_leaves
 
-__all__ = ["N_PROBES", "Part", "Path", "Recording", "forward_failed", "layers_of"]
+__all__ = ["N_PROBES", "Part", "Path", "Recording", "forward_failed", "layers_of", "probe_images"]
 
 N_PROBES = (2, 3)
 """Images of the two passes: an axis that has the batch's length in both is the batch."""
@@ -59,6 +61,32 @@ class _Ran:
     position: int
     paths: list[Path]
     parts: list[Part]
+
+
+def probe_images(image_shape: tuple[int, ...]) -> np.ndarray:
+    """Return images for the longest of the passes: all different, none of them blank, the same at every call.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        One image in the model's layout.
+
+    Returns
+    -------
+    array of shape (max(N_PROBES), *image_shape), float32
+        From -1 to 1.
+
+    Examples
+    --------
+    >>> probe_images((1, 2))
+    array([[[-1.  ,  1.  ]],
+    <BLANKLINE>
+           [[-0.5 ,  0.5 ]],
+    <BLANKLINE>
+           [[-0.25,  0.25]]], dtype=float32)
+    """
+    gradient = np.linspace(-1, 1, int(np.prod(image_shape)), dtype=np.float32).reshape(image_shape)
+    return np.stack([gradient / 2**number for number in range(max(N_PROBES))])
 
 
 class Recording:
@@ -121,7 +149,7 @@ class Recording:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._seen
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Hashable]:
         return iter(self._seen)
 
 

@@ -16,8 +16,9 @@ from ...contract import Adapter, Forward, InputSpec, is_instance_of
 from ...errors import UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from ...preprocessing import Preprocessing
+from ...recorded import probe_images
 from .capture import Capture
-from .listing import N_PROBES, list_layers
+from .listing import list_layers
 from .state import EXCLUSIVE, choose_device, prepared
 
 __all__ = ["PyTorchAdapter"]
@@ -83,8 +84,8 @@ class PyTorchAdapter(Adapter):
         key = (image_shape, *_structure(self.model))
         if key not in self._listed:
             with EXCLUSIVE, prepared(self.model, self._device):
-                gradients = _gradients(image_shape).to(self._device, self._input_dtype())
-                self._listed[key] = list_layers(self.model, self._run, gradients)
+                images = torch.from_numpy(probe_images(image_shape)).to(self._device, self._input_dtype())
+                self._listed[key] = list_layers(self.model, self._run, images)
         return self._listed[key]
 
     @contextmanager
@@ -151,12 +152,6 @@ def _unwrapped(model: Any) -> nn.Module:
             f"model.vision_model."
         )
     return model
-
-
-def _gradients(image_shape: tuple[int, ...]) -> torch.Tensor:
-    """Return as many images as the longest recorded pass takes, all different and none of them blank."""
-    gradient = torch.linspace(-1.0, 1.0, int(np.prod(image_shape))).reshape(image_shape)
-    return torch.stack([gradient, gradient.flip(-1), gradient.flip(0)][: max(N_PROBES)])
 
 
 def _require_initialised(model: nn.Module) -> None:

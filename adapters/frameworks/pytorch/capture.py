@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...errors import ActivationShapeError, LayerNeverRanError
+from ...errors import ActivationShapeError
 from ...layers import LOGITS, LayerRequest, Layers
+from ...requested import is_due, never_reached, part_of
 from .listing import pick_tensor
 
 __all__ = ["Capture"]
@@ -86,25 +87,14 @@ class Capture:
                 return
             call = self._counts[id(module)] = self._counts.get(id(module), -1) + 1
             for request in requests:
-                if self._is_due(request, call):
-                    part = request.path or self._part(request.name, call)
+                if is_due(request, call, self._layers):
+                    part = part_of(request, call, self._layers)
                     value = pick_tensor(output, part, request.name, self._n_images)
                     self._values[request.requested] = self._keep(request.requested, value)
             if len(self._values) == len(self._requests):
                 raise _Stop
 
         return hook
-
-    def _is_due(self, request: LayerRequest, call: int) -> bool:
-        if request.call is not None:
-            return call == request.call
-        return call >= self._n_calls(request.name) - 1
-
-    def _n_calls(self, name: str) -> int:
-        return self._layers[name].n_calls if name in self._layers else 1
-
-    def _part(self, name: str, call: int) -> tuple[str, ...]:
-        return self._layers[name].part_of(call) if name in self._layers else ()
 
     def _keep(self, key: str, value: torch.Tensor) -> Any:
         """Copy a value to where no later operation of the model can reach it."""
@@ -138,12 +128,9 @@ class Capture:
             self._thread = -1
         values = {request.requested: self._values.get(request.requested) for request in self._requests}
         self._values, self._out = {}, {}
-        missing = [name for name, value in values.items() if value is None]
-        if missing:
-            raise LayerNeverRanError(
-                f"Layer {missing[0]!r} of {type(self._model).__name__} was not reached in this forward pass, though it "
-                f"ran in a trial pass. The model's path depends on the images; request layers that always run."
-            )
+        for request in self._requests:
+            if values[request.requested] is None:
+                raise never_reached(request, type(self._model).__name__)
         return _AfterEvent(values, self._buffers.record()) if self._buffers is not None else values
 
 

@@ -12,7 +12,7 @@ from ...layers import LOGITS, Layers
 from ...outputs import pick
 from ...recorded import N_PROBES, Part, Path, Recording, forward_failed, layers_of
 
-__all__ = ["N_PROBES", "is_floating_tensor", "list_layers", "pick_tensor"]
+__all__ = ["is_floating_tensor", "list_layers", "pick_tensor"]
 
 _OTHERS = frozenset(("keras", "tf_keras", "tensorflow", "flax", "equinox", "haiku"))
 _TORCHSCRIPT = "it is TorchScript, inside which hooks do not fire. Replace it by the module it was made from."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -10,13 +9,14 @@ import torch
 from torch import nn
 
 from ...errors import DeviceError
+from ...turns import turn_of
 
 __all__ = ["EXCLUSIVE", "choose_device", "device_of", "prepared"]
 
 _SEED = 0
 # Hooks, modes and devices belong to the module, random state and backend flags to the process, and none of them to the
 # thread: runs take turns.
-EXCLUSIVE = threading.RLock()
+EXCLUSIVE = turn_of("torch")
 
 
 def device_of(model: nn.Module) -> torch.device | None:
