@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..entry import ModelEntry
 
@@ -29,7 +29,7 @@ model_registry['{identifier}'] = lambda: get_brain_model()
 '''
 
 
-def plugin_model(entry: ModelEntry, main: str) -> str:
+def plugin_model(entry: ModelEntry, main: str, environment: Mapping[str, str]) -> str:
     """Return a plugin's ``model.py``.
 
     Parameters
@@ -38,10 +38,12 @@ def plugin_model(entry: ModelEntry, main: str) -> str:
         The model.
     main : str
         Dotted name of the module that registers it, relative to the plugin.
+    environment : mapping of str to str
+        Variables that are set before the model's source is imported, unless they are set already.
     """
     return f'''"""The model {entry.identifier}. {_NOTE}"""
 
-{_imports(main, "commit, entry_of")}
+{_imports(main, "commit, entry_of", environment)}
 IDENTIFIER = "{entry.identifier}"
 
 
@@ -80,13 +82,13 @@ def test_has_identifier():
 '''
 
 
-def legacy_functions(entry: ModelEntry, main: str) -> str:
-    """Return ``models/base_models.py`` or ``models/brain_models.py`` of the layout of 2021."""
+def legacy_functions(entry: ModelEntry, main: str, environment: Mapping[str, str]) -> str:
+    """Return ``models/base_models.py`` or ``models/brain_models.py`` of the layout of 2021; see `plugin_model`."""
     build = "commit(entry_of(source, identifier))" if entry.kind == "brain" else "entry_of(source, identifier).build()"
     imported = "commit, entry_of" if entry.kind == "brain" else "entry_of"
     return f'''"""The model {entry.identifier}. {_NOTE}"""
 
-{_imports(main, imported)}
+{_imports(main, imported, environment)}
 
 def get_model_list():
     """Return the identifiers of the models."""
@@ -128,6 +130,10 @@ setup(
 '''
 
 
-def _imports(main: str, names: str) -> str:
+def _imports(main: str, names: str, environment: Mapping[str, str]) -> str:
     package, _, module = main.rpartition(".")
-    return f"from .{package} import {module} as source\nfrom .runtime.registry.commitment import {names}\n"
+    lines = "".join(
+        f"os.environ.setdefault({json.dumps(name)}, {json.dumps(environment[name])})\n" for name in environment
+    )
+    before = f"import os\n\n{lines}\n" if lines else ""
+    return f"{before}from .{package} import {module} as source\nfrom .runtime.registry.commitment import {names}\n"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +16,10 @@ from .errors import SubmissionError
 
 __all__ = ["run_alone"]
 
+_MARK = "brain-adapters-imports:"  # a model's own code may print, too
 _PROGRAM = """
 import importlib, sys
-root, module, identifier = sys.argv[1:]
+root, module, identifier, MARK = sys.argv[1:]
 sys.path.insert(0, root)
 try:
     model_module = importlib.import_module(module)
@@ -24,14 +27,19 @@ try:
     if hasattr(model, "resolve_layers"):
         model.resolve_layers(model_module.get_layers(identifier))
         print()
-        print(*model.adapter.imports)
+        print(MARK, *model.adapter.imports)
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}".replace(chr(10), " "))
 """
 
 
 def run_alone(
-    content: bytes, identifier: str, kind: Literal["base", "brain"], layout: Literal["plugin", "legacy"]
+    content: bytes,
+    identifier: str,
+    kind: Literal["base", "brain"],
+    layout: Literal["plugin", "legacy"],
+    *,
+    without: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Import a submission in a fresh process, build its model, and find its layers.
 
@@ -48,6 +56,8 @@ def run_alone(
         Of the model.
     layout : {"plugin", "legacy"}
         Of the zip.
+    without : sequence of str
+        Environment variables that the process shall not have.
 
     Returns
     -------
@@ -63,10 +73,12 @@ def run_alone(
     module = f"models.{identifier}.model" if layout == "plugin" else f"models.{kind}_models"
     with tempfile.TemporaryDirectory(prefix="brain-adapters-") as folder:
         zipfile.ZipFile(io.BytesIO(content)).extractall(folder)
-        command = [sys.executable, "-I", "-c", _PROGRAM, str(Path(folder) / identifier), module, identifier]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-I", "-c", _PROGRAM, str(Path(folder) / identifier), module, identifier, _MARK]
+        environment = {name: value for name, value in os.environ.items() if name not in without}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        return tuple(done.stdout.splitlines()[-1].split()) if done.stdout.strip() else ()
+        said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith(f"{_MARK} ")]
+        return tuple(said[-1]) if said else ()
     reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it ended without a word")
     raise SubmissionError(
         f"The submission of {identifier!r} does not work by itself, so it was not written. In a fresh process, without "

@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -80,14 +80,16 @@ def write_submission(
     path = Path(out) / (f"{identifier}.zip" if layout == "plugin" else f"{identifier}_legacy.zip")
     check_output(path, force=force)
     tree = collect_sources(entry, include)
-    files = _submission_files(entry, layout, tree)
+    files = _submission_files(entry, layout, tree, {})
     _check_is_found_again(entry, models)
     content = to_zip(files)
     _check_result(find_problems(io.BytesIO(content), path.name), path)
     if trial:
         imports = run_alone(content, identifier, entry.kind, layout)
         tree.distributions.update(name for module in imports for name in distributions_of(module))
-        content = to_zip(_submission_files(entry, layout, tree))
+        content = to_zip(_submission_files(entry, layout, tree, environment := _environment(imports)))
+        if environment:  # what this process set for itself does not hold elsewhere
+            run_alone(content, identifier, entry.kind, layout, without=list(environment))
     write_whole(path, content)
     for missing in tree.missing:
         warnings.warn(
@@ -100,28 +102,35 @@ def write_submission(
 
 
 def _submission_files(
-    entry: ModelEntry, layout: Literal["plugin", "legacy"], tree: SourceTree
+    entry: ModelEntry, layout: Literal["plugin", "legacy"], tree: SourceTree, environment: Mapping[str, str]
 ) -> dict[PurePosixPath, bytes]:
     requirements = requirement_lines(tree.distributions | runtime_distributions(), entry.requirements)
     root = PurePosixPath(entry.identifier)
     if layout == "plugin":
         package = root / "models" / entry.identifier
-        texts = _plugin_texts(entry, tree, requirements)
+        texts = _plugin_texts(entry, tree, requirements, environment)
         files = {package / name: text.encode() for name, text in texts.items()}
     else:
         package = root / "models"
         texts = {"setup.py": legacy_setup(entry.identifier, requirements), "__init__.py": "", "models/__init__.py": ""}
-        texts[f"models/{entry.kind}_models.py"] = legacy_functions(entry, tree.main)
+        texts[f"models/{entry.kind}_models.py"] = legacy_functions(entry, tree.main, environment)
         files = {root / name: text.encode() for name, text in texts.items()}
     for place, content in {**runtime_files(), **tree.files}.items():
         files[package / place] = content
     return files
 
 
-def _plugin_texts(entry: ModelEntry, tree: SourceTree, requirements: Sequence[str]) -> dict[str, str]:
+def _environment(imports: Sequence[str]) -> dict[str, str]:
+    """Return the variables without which the model runs on something else: Keras reads its backend from one."""
+    return {"KERAS_BACKEND": imports[1]} if imports[:1] == ("keras",) else {}
+
+
+def _plugin_texts(
+    entry: ModelEntry, tree: SourceTree, requirements: Sequence[str], environment: Mapping[str, str]
+) -> dict[str, str]:
     texts = {
         "__init__.py": plugin_init(entry.identifier),
-        "model.py": plugin_model(entry, tree.main),
+        "model.py": plugin_model(entry, tree.main, environment),
         "test.py": plugin_test(entry.identifier),
         "requirements.txt": "".join(f"{line}\n" for line in requirements),
     }

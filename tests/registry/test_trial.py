@@ -1,10 +1,17 @@
 """Before a submission is written it runs by itself: what was left behind is an error here and not on the server."""
 
+import os
+import subprocess
+import sys
+import textwrap
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from registry.submission import SubmissionError, write_submission
+
+ROOT = Path(__file__).parents[2]
 
 MODEL = """
     import pathlib
@@ -83,3 +90,39 @@ def test_framework_that_the_source_does_not_name_is_required(load, tmp_path):
     path = write_submission("net", tmp_path / "out")
     lines = zipfile.ZipFile(path).read("net/models/net/requirements.txt").decode().splitlines()
     assert {line.partition("==")[0] for line in lines} >= {"onnx", "onnxruntime"}
+
+
+KERAS = """
+    import keras
+    import adapters
+    from registry import register_model
+
+    @register_model(layers=["conv"], preprocessing=adapters.raw(8), bibtex="@misc{a, title={b}}")
+    def net():
+        print("jax and torch are words that a model may print")
+        return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="conv")])
+"""
+
+
+@pytest.mark.parametrize("layout", ["plugin", "legacy"])
+def test_backend_of_keras_travels_along(tmp_path, layout):
+    """It is a variable of this process, and a requirement that the source does not name."""
+    (tmp_path / "net.py").write_text(textwrap.dedent(KERAS))
+    command = [sys.executable, "-m", "brain_adapters", "package", "net.py", "--layout", layout, "--out", "out"]
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / done.stdout.strip()) as archive:
+        archive.extractall(tmp_path / "there")
+    environment.pop("KERAS_BACKEND")
+    module = "models.net.model" if layout == "plugin" else "models.base_models"
+    code = f"import {module} as it, keras; it.get_model('net'); print(keras.config.backend())"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=tmp_path / "there" / "net", env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "torch"
+    if layout == "plugin":
+        lines = (tmp_path / "there" / "net" / "models" / "net" / "requirements.txt").read_text().splitlines()
+        assert {line.partition("==")[0] for line in lines} >= {"keras", "torch"}
+        assert not {line.partition("==")[0] for line in lines} & {"jax", "tensorflow-cpu"}
