@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from .contract import Adapter
-from .errors import MissingFrameworkError, UnsupportedModelError, listing, warn
+from .errors import MissingFrameworkError, UnsupportedModelError, warn
 from .extractor import ActivationsExtractor
 from .frameworks import FRAMEWORKS, Framework
+from .refusing import unsupported
 
 __all__ = ["find_adapter", "wrap"]
 
@@ -38,17 +38,18 @@ def wrap(
         A model; the path of a file or folder that holds one (``model.onnx``, a TensorFlow SavedModel); an `Adapter`; or
         an extractor, which is returned as it is.
     identifier : str, optional
-        Name of the model. Default: the name of its class.
+        Name of the model. Default: what it calls itself, or the name of its class or file.
     preprocessing : Preprocessing or callable, optional
         From an image to the model's input. A `Preprocessing`; ``weights.transforms()`` of torchvision; a Hugging Face
         image processor; a function of one PIL image; a function of a list of paths. Default: what travels with the
-        model (timm), else ImageNet's, with a warning.
+        model (timm, `keras.applications`), else ImageNet's, with a warning.
     batch_size : int
         Images per forward pass.
     device : str, optional
         Where to run, in the framework's words. Default: an accelerator when there is one.
     framework : str, optional
-        Name of the framework, to skip the recognition.
+        Name of the framework, to skip the recognition; with ``'tensorflow'`` a plain function of images is a model,
+        too.
 
     Returns
     -------
@@ -107,7 +108,11 @@ def find_adapter(model: object, *, framework: str | None = None) -> type[Adapter
             return adapter
     if broken is not None:
         raise broken
-    raise _unsupported(model)
+    if framework is not None and (other := _framework_of(model)) is not None:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} is no model of {framework} but of {other}. Leave framework={framework!r} out."
+        )
+    raise unsupported(model, FRAMEWORKS, _framework_of)
 
 
 def _may_have_made(entry: Framework, model: object) -> bool:
@@ -115,54 +120,17 @@ def _may_have_made(entry: Framework, model: object) -> bool:
     if isinstance(model, (str, PathLike)):
         path = Path(model)
         return any((path / name).is_file() if path.is_dir() else path.name.endswith(name) for name in entry.files)
+    if isinstance(model, bytes):
+        return entry.reads_bytes
     return any(root in sys.modules for root in entry.roots)
 
 
-def _unsupported(model: object) -> UnsupportedModelError:
-    known = ", ".join(entry.name for entry in FRAMEWORKS)
-    if isinstance(model, (str, PathLike)):
-        files = ", ".join(name for entry in FRAMEWORKS for name in entry.files)
-        found = "is no model file that is known" if Path(model).exists() else "is no file or folder here"
-        return UnsupportedModelError(
-            f"{str(model)!r} {found}. Pass a model object of {known}; or a file or folder with one of: {files}; a "
-            f"model that is registered is built by registry.get_model(identifier)."
-        )
-    parts = list(model.values()) if isinstance(model, Mapping) else model if isinstance(model, (list, tuple)) else []
-    models = [type(part).__name__ for part in parts if _is_accepted(part)]
-    if models:
-        return UnsupportedModelError(
-            f"The {type(model).__name__} holds {listing(models)}; one model was expected. Wrap one of them, each by "
-            f"itself, or write one model that calls them."
-        )
-    if isinstance(model, type) or inspect.isroutine(model):
-        kind, name = "class" if isinstance(model, type) else "function", getattr(model, "__name__", "it")
-        return UnsupportedModelError(
-            f"{name} is a {kind}, and no adapter accepts it as a model. If it makes the model, call it first: "
-            f"wrap({name}()). If it is the model itself, say of which framework: framework='jax' takes a pair "
-            f"(function, parameters), framework='tensorflow' a function of images."
-        )
-    if isinstance(model, Mapping):
-        return UnsupportedModelError(
-            f"{type(model).__name__} with {len(model)} items was given, as weights come; expected a model. Build the "
-            f"model and load the weights into it (in PyTorch: model.load_state_dict(...)), or in flax pass (module, "
-            f"variables)."
-        )
-    bases = sorted({base.__module__.partition(".")[0] for base in type(model).__mro__} - {"builtins"})
-    origin = f" (its bases come from: {', '.join(bases)})" if bases else ""
-    return UnsupportedModelError(
-        f"No adapter accepts {type(model)}{origin}. Supported: {known}. Pass a model of one of these, or write an "
-        f"Adapter (docs/extending.md)."
-    )
-
-
-def _is_accepted(part: object) -> bool:
-    if isinstance(part, (str, PathLike, list, tuple, Mapping)):
-        return False
+def _framework_of(model: object) -> str | None:
+    """Return the framework whose adapter accepts a model, None where there is none."""
     try:
-        find_adapter(part)
+        return find_adapter(model).framework
     except (UnsupportedModelError, MissingFrameworkError):
-        return False
-    return True
+        return None
 
 
 def _load(entry: Framework) -> type[Adapter]:

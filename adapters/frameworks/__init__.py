@@ -23,6 +23,8 @@ class Framework:
         Name of the class.
     files : tuple of str
         How the names of files or folders end that hold a model; of a folder, the name of a file in it.
+    reads_bytes : bool
+        Whether the content of such a file will do.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Framework:
     module: str
     adapter: str
     files: tuple[str, ...] = ()
+    reads_bytes: bool = False
 
 
 # Order matters: the first adapter that accepts a model gets it. A Keras layer on the torch backend is a torch module.
@@ -38,5 +41,5 @@ FRAMEWORKS: tuple[Framework, ...] = (
     Framework("pytorch", ("torch",), ".pytorch", "PyTorchAdapter"),
     Framework("tensorflow", ("tensorflow",), ".tensorflow", "TensorFlowAdapter", files=("saved_model.pb", ".pb")),
     Framework("jax", ("jax",), ".jax", "JaxAdapter"),
-    Framework("onnx", ("onnx", "onnxruntime"), ".onnx", "OnnxAdapter", files=(".onnx",)),
+    Framework("onnx", ("onnx", "onnxruntime"), ".onnx", "OnnxAdapter", files=(".onnx",), reads_bytes=True),
 )

@@ -183,3 +183,32 @@ def test_broken_framework_does_not_stop_another(convnet, monkeypatch):
     assert adapters.wrap(convnet).adapter.framework == "pytorch"
     with pytest.raises(MissingFrameworkError, match=r"adapter for keras .* pip install 'brain-adapters\[keras\]'"):
         adapters.wrap(object())
+
+
+def test_weights_beside_a_module_in_another_order_say_the_order():
+    from flax import linen
+
+    for given in (({"params": {}}, linen.Dense(2).bind({})), [linen.Dense(2).bind({}), {"params": {}}]):
+        with pytest.raises(
+            UnsupportedModelError, match=r"holds a model, Dense, beside dict.* in this order: \(module, "
+        ):
+            adapters.wrap(given)
+
+
+def test_wrong_name_of_the_framework_says_the_right_one(convnet):
+    with pytest.raises(UnsupportedModelError, match=r"no model of tensorflow but of pytorch\. Leave framework='tensorf"):
+        adapters.wrap(convnet, framework="tensorflow")
+
+
+def test_function_is_a_model_where_the_framework_is_named():
+    import tensorflow as tf
+
+    extractor = adapters.wrap(lambda images: tf.nn.relu(images), framework="tensorflow", preprocessing=adapters.raw(4))
+    image = np.full((4, 4, 3), 51, np.uint8)
+    np.testing.assert_allclose(extractor([image], ["logits"]).values, np.full((1, 48), 0.2), rtol=1e-6)
+
+
+def test_content_of_a_file_is_recognised_before_its_framework_is_imported():
+    code = "import adapters\ntry:\n    adapters.wrap(b'\\x08\\x07')\nexcept adapters.AdapterError as e:\n    print(e)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "A model of 2 bytes holds no graph; expected an ONNX model" in done.stdout

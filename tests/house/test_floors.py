@@ -17,6 +17,7 @@ FLOORS = {
     "adapters.dispatch": 2,
     "adapters.extractor": 2,
     "adapters.model_tools": 2,
+    "adapters.refusing": 2,
     "adapters.testing": 2,
     "registry": 3,
     "benchmarks_local": 4,
