@@ -196,7 +196,7 @@ def test_weights_beside_a_module_in_another_order_say_the_order():
 
 
 def test_wrong_name_of_the_framework_says_the_right_one(convnet):
-    with pytest.raises(UnsupportedModelError, match=r"no model of tensorflow but of pytorch\. Leave framework='tensorf"):
+    with pytest.raises(UnsupportedModelError, match=r"no model of tensorflow but of pytorch\. Leave framework"):
         adapters.wrap(convnet, framework="tensorflow")
 
 
