@@ -9,7 +9,7 @@ from .errors import AdapterError, AdapterWarning
 from .extractor import ActivationsExtractor
 from .layers import Layer, LayerRequest, Layers
 from .planning import Plan, RunReport
-from .preprocessing import Preprocessing, clip, imagenet, inception, raw
+from .preprocessing import Preprocessing, clip, imagenet, inception, pixels, raw
 
 __all__ = [
     "ActivationsExtractor",
@@ -29,6 +29,7 @@ __all__ = [
     "imagenet",
     "inception",
     "is_instance_of",
+    "pixels",
     "raw",
     "wrap",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import PreprocessingError
-from .preprocessing import Preprocessing
+from .preprocessing import Preprocessing, clip, imagenet, inception, pixels, raw
 
 __all__ = [
     "AlreadyPreprocessed",
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _PATH_WORDS = ("path", "file")
+_PRESETS = (imagenet, inception, clip, raw, pixels)
 
 
 class AlreadyPreprocessed:
@@ -117,6 +118,12 @@ def as_preprocessing(given: Any) -> Preprocess:
         return preset
     if hasattr(given, "preprocess") and hasattr(given, "model_input_names"):
         return PerImagePreprocessing(functools.partial(_run_processor, given))
+    if any(given is preset for preset in _PRESETS):
+        name = given.__name__
+        raise PreprocessingError(
+            f"preprocessing={name} is a function that makes a preprocessing. Call it with the size in pixels: "
+            f"preprocessing=adapters.{name}(224)."
+        )
     if not callable(given):
         raise PreprocessingError(
             f"preprocessing={given!r} is neither a Preprocessing nor callable. Pass for example adapters.imagenet(224),"

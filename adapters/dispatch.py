@@ -119,7 +119,9 @@ def _may_have_made(entry: Framework, model: object) -> bool:
     """Tell whether a model can be of a framework: no model exists before the framework is imported, but files do."""
     if isinstance(model, (str, PathLike)):
         path = Path(model)
-        return any((path / name).is_file() if path.is_dir() else path.name.endswith(name) for name in entry.files)
+        if path.is_dir():
+            return any((path / name).is_file() for name in entry.files)
+        return path.is_file() and path.name.endswith(entry.files)
     if isinstance(model, bytes):
         return entry.reads_bytes
     return any(root in sys.modules for root in entry.roots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -115,9 +116,18 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     --------
     >>> did_you_mean("feature.12", ["features.12", "classifier.5"])
     "Did you mean 'features.12'?"
+    >>> did_you_mean("layer1[0]/conv", ["layer1.0.conv"])
+    "Did you mean 'layer1.0.conv'?"
     """
-    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    known = list(candidates)
+    matches = [each for each in known if _without_style(each) == _without_style(name)]
+    matches = matches or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"Did you mean {matches[0]!r}?" if matches else ""
+
+
+def _without_style(name: str) -> str:
+    """Write a name as one framework writes what another writes otherwise."""
+    return re.sub(r"[/\[\].]+", ".", name).strip(".").lower()
 
 
 def listing(items: Sequence[object], limit: int = 5) -> str:

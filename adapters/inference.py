@@ -9,8 +9,9 @@ from typing import Any
 __all__ = ["inference_arguments", "parameters_of"]
 
 _INFERENCE = {
-    **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
-    **dict.fromkeys(("deterministic", "inference", "use_running_average", "eval_mode"), True),
+    **dict.fromkeys(("train", "training", "is_training", "is_train", "train_mode", "training_mode"), False),
+    **dict.fromkeys(("phase_train", "train_phase", "is_train_phase", "is_training_phase"), False),
+    **dict.fromkeys(("deterministic", "inference", "use_running_average", "eval_mode", "inference_mode"), True),
 }
 
 

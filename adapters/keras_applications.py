@@ -6,6 +6,7 @@ For Keras 3 and for tf_keras, whose adapters both ask here; nothing of either is
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,7 @@ _FAMILIES = (
     _Family(r"convnext_\w+", "{name}_stage_3_block_0_depthwise_conv", "inside"),
 )
 # What these do inside can be left out when they are made; without it nobody knows what they take.
+_SMALL = 0.02  # 1/255 and 1/127.5 are: such a scale is for values up to 255
 _INSIDE = ("Rescaling", "Normalization", "PreStem")
 
 
@@ -75,7 +77,19 @@ def preprocessing_of(model: Any, size: tuple[int, int] | None) -> Preprocessing 
         if re.fullmatch(family.names, name.lower()) and family.layer.format(name=name) in names:
             is_inside = any(type(operation).__name__ in _INSIDE for operation in operations)
             return _of_mode(family.mode, size or (family.size, family.size), is_inside)
-    return None
+    return _of_first(operations, size)
+
+
+def _of_first(operations: Sequence[Any], size: tuple[int, int] | None) -> Preprocessing | None:
+    """Return what a model takes whose first layer says it: of `keras.applications`, or one that scales by itself."""
+    first = next((each for each in operations if type(each).__name__ != "InputLayer"), None)
+    if first is None:
+        return None
+    if getattr(first, "layers", None):
+        return preprocessing_of(first, size)
+    scale = getattr(first, "scale", None)
+    scales_bytes = type(first).__name__ == "Rescaling" and isinstance(scale, float) and abs(scale) < _SMALL
+    return Preprocessing(size=size, divisor=1.0) if scales_bytes and size is not None else None
 
 
 def _of_mode(mode: str, size: tuple[int, int], is_inside: bool) -> Preprocessing | None:

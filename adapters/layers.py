@@ -171,12 +171,14 @@ class Layers(Sequence[str]):
         raise LayerNotFoundError(f"{self.model} has no layer {name!r}. {self.advise(name)}")
 
     def advise(self, name: str) -> str:
-        """Say what a name that finds nothing may have meant: also one in the style of another framework."""
-        alike = {_without_style(known): known for known in reversed(self._by_name)}
-        meant = alike.get(_without_style(name))
-        hint = did_you_mean(name, self._by_name) if meant is None else f"Did you mean {meant!r}?"
+        """Say what a name that finds nothing may have meant."""
+        if not len(self):
+            return (
+                f"Nothing in it but {LOGITS!r} is listed. Wrap the model itself, not a compiled function of it; of a "
+                f"TensorFlow module without submodules its tf.function; in JAX name values by checkpoint_name."
+            )
         n_layers = f"{len(self)} {'layer' if len(self) == 1 else 'layers'}"
-        return f"{hint} It has {n_layers}; list them with extractor.layers.".lstrip()
+        return f"{did_you_mean(name, self._by_name)} It has {n_layers}; list them with extractor.layers.".lstrip()
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer with columns name, kind, shape, n_neuroids, n_calls, aliases."""
@@ -199,11 +201,6 @@ class Layers(Sequence[str]):
         return "\n".join(lines)
 
     __str__ = __repr__
-
-
-def _without_style(name: str) -> str:
-    """Write ``layer1[0]/conv`` as ``layer1.0.conv``."""
-    return re.sub(r"[/\[\].]+", ".", name).strip(".").lower()
 
 
 @dataclass

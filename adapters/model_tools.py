@@ -143,6 +143,8 @@ class TensorflowWrapper(_FormerWrapper):
         With initialised variables.
     labels_offset : int
         How many columns at the start of ``'logits'`` are no classes, and are left out.
+    feeds : mapping of (tf.Tensor or str) to object, optional
+        Values of other placeholders, for example ``{"is_training:0": False}``.
     preprocessing : callable or Preprocessing, optional
         For a placeholder of images only; one of strings reads the files itself.
     batch_size : int
@@ -164,10 +166,12 @@ class TensorflowWrapper(_FormerWrapper):
         session: Any,
         *,
         labels_offset: int = 0,
+        feeds: Mapping[Any, Any] | None = None,
         preprocessing: Any = None,
         batch_size: int = 64,
     ) -> None:
-        model = _from_tensorflow("tf1", "TF1Model")(session, inputs, endpoints, labels_offset=labels_offset)
+        options = {"labels_offset": labels_offset, "feeds": feeds or {}}
+        model = _from_tensorflow("tf1", "TF1Model")(session, inputs, endpoints, **options)
         adapter = _from_tensorflow("adapter", "TensorFlowAdapter")(model)
         super().__init__(adapter, preprocessing, identifier, batch_size)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from .errors import PreprocessingError
 
-__all__ = ["Preprocessing", "clip", "imagenet", "inception", "raw"]
+__all__ = ["Preprocessing", "clip", "imagenet", "inception", "pixels", "raw"]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -205,3 +205,8 @@ def clip(size: int = 224) -> Preprocessing:
 def raw(size: int = 224) -> Preprocessing:
     """Resize to ``size`` pixels and scale to 0-1, nothing else."""
     return Preprocessing(size=(size, size))
+
+
+def pixels(size: int = 224) -> Preprocessing:
+    """Whole image, values 0-255: for models that scale their images themselves."""
+    return Preprocessing(size=(size, size), divisor=1.0)

@@ -61,6 +61,7 @@ class _Ran:
     position: int
     paths: list[Path]
     parts: list[Part]
+    is_one_array: bool  # and nothing else, at each call
 
 
 def probe_images(image_shape: tuple[int, ...]) -> np.ndarray:
@@ -96,10 +97,13 @@ class Recording:
     ----------
     is_floating_array : callable
         Tells an array of the framework, of a floating dtype, from anything else.
+    describe : callable
+        Says in a few words what a layer returned, for messages.
     """
 
-    def __init__(self, is_floating_array: Callable[[Any], bool]) -> None:
+    def __init__(self, is_floating_array: Callable[[Any], bool], *, describe: Callable[[Any], str] = describe) -> None:
         self.n_heard = 0
+        self._describe = describe
         self._is_floating_array = is_floating_array
         self._seen: dict[Hashable, _Seen] = {}
         self._alive: list[Any] = []  # keeps identities unique for the length of the pass
@@ -136,7 +140,7 @@ class Recording:
         self.n_heard += 1
         leaves = floating_leaves(output, self._is_floating_array)
         self._alive.append(leaves)
-        seen.description = describe(output)
+        seen.description = self._describe(output)
         seen.calls.append({path: measure(path, leaf) for path, leaf in leaves.items()})
 
     def close(self) -> None:
@@ -203,7 +207,7 @@ def _readable(short: _Seen, long: _Seen, *, is_output: bool) -> _Ran | None:
             return None
         paths.append(rows[0])
     read = [parts[path] for parts, path in zip(short.calls, paths, strict=True)]
-    return _Ran(short.names, short.kind, short.position, paths, read)
+    return _Ran(short.names, short.kind, short.position, paths, read, all(list(parts) == [()] for parts in short.calls))
 
 
 def _has_rows(path: Path, short: dict[Path, Part], long: dict[Path, Part]) -> bool:
@@ -257,7 +261,7 @@ def _containers_of_their_last_child(ran: list[_Ran]) -> dict[int, int]:
     makers: dict[Hashable, int] = {}
     same_as: dict[int, int] = {}
     for position, found in enumerate(ran):  # in order of completion, so the child comes first
-        if len(found.parts) != 1:
+        if len(found.parts) != 1 or not found.is_one_array:  # what returns more has parts of its own to request
             continue
         maker = makers.setdefault(found.parts[0].identity, position)
         outer = tuple(name + separator for name in found.names for separator in "./")
@@ -282,6 +286,8 @@ def forward_failed(
     is_out_of_memory : bool
         Whether the error means that the device's memory is full.
     """
+    if isinstance(error, AdapterError):
+        return error
     cause = str(error).strip().rstrip(".")
     if is_out_of_memory:
         return BudgetError(
@@ -290,5 +296,5 @@ def forward_failed(
         )
     return ModelForwardError(
         f"{model} raised {type(error).__name__} on a batch of shape {tuple(batch_shape)}: {cause}. "
-        f"If it expects another size or layout, say so with preprocessing=, for example adapters.imagenet(224)."
+        f"If it expects another size or layout, say so with preprocessing=, for example adapters.imagenet(SIZE)."
     )

@@ -38,6 +38,22 @@ def unsupported(
     parts = list(model.values()) if isinstance(model, Mapping) else model if isinstance(model, (list, tuple)) else []
     if any(map(framework_of, parts)):
         return _several(model, parts, framework_of)
+    if type(model).__name__ in ("Session", "InteractiveSession"):
+        return UnsupportedModelError(
+            "A session does not say where images enter it and which of its tensors are layers. Pass "
+            "adapters.frameworks.tensorflow.TF1Model(session, inputs, endpoints)."
+        )
+    if inspect.ismethod(model):
+        owner = type(model.__self__).__name__
+        return UnsupportedModelError(
+            f"{model.__name__} is a method of a {owner}, not a model. Wrap the {owner} itself; in flax the pair "
+            f"(module, variables)."
+        )
+    if isinstance(model, tuple) and model and isinstance(model[0], type):
+        name = model[0].__name__
+        return UnsupportedModelError(
+            f"The tuple holds the class {name}; a model was expected. Make one of it: ({name}(...), variables)."
+        )
     if isinstance(model, type) or inspect.isroutine(model):
         kind, name = "class" if isinstance(model, type) else "function", getattr(model, "__name__", "it")
         return UnsupportedModelError(

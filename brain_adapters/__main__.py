@@ -18,6 +18,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # TensorFlow tells of its own start on stderr, between our lines
     with _leaves_when_interrupted():
         app = _application()
     app(prog_name="brain-adapters")

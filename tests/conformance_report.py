@@ -21,6 +21,8 @@ from adapters.testing import CHECKS
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 _CELLS = {"passed": "yes", "expected failure": "no", "failed": "FAILED"}
 _OUTCOMES = {"passed": "passed", "xfailed": "expected failure", "failed": "failed", "xpassed": "failed"}
+# Options of pytest that leave tests out.
+_NARROWING = ("keyword", "markexpr", "lf", "stepwise", "deselect", "ignore", "ignore_glob")
 # Frameworks in the order of the page; what is not named here follows.
 _ORDER = (
     "pytorch",
@@ -141,8 +143,17 @@ def _place_of_pair(pair: tuple[str, str]) -> tuple[int, str]:
     return _place(pair[0])
 
 
+def is_complete(terminalreporter: pytest.TerminalReporter) -> bool:
+    """Tell whether everything ran, and nothing failed: only then do the tables say what holds."""
+    config, stats = terminalreporter.config, terminalreporter.stats
+    is_narrowed = any(getattr(config.option, name, None) for name in _NARROWING)  # workers of xdist deselect unseen
+    is_green = terminalreporter._session.exitstatus == pytest.ExitCode.OK
+    has_gaps = any(stats.get(kind) for kind in ("failed", "error", "deselected"))
+    return config.args_source == config.ArgsSource.TESTPATHS and is_green and not is_narrowed and not has_gaps
+
+
 def print_tables(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print both tables; on a run of everything, bring the page up to date."""
+    """Print both tables; on a complete run without failures, bring the page up to date."""
     table, reasons, agreements = found_in(terminalreporter.stats)
     for title, rows in (
         ("adapter contract: which adapter passes which check", check_rows(table) if table else []),
@@ -153,8 +164,7 @@ def print_tables(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.section(title)
             for line in _narrow(rows):
                 terminalreporter.write_line(line)
-    config = terminalreporter.config
-    if config.args_source != config.ArgsSource.TESTPATHS or config.option.keyword or not (table and agreements):
+    if not (table and agreements and is_complete(terminalreporter)):
         return
     page = page_of(check_rows(table), reasons, agreement_rows(agreements))
     written = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""

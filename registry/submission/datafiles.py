@@ -10,12 +10,14 @@ from pathlib import Path, PurePosixPath
 __all__ = ["find_data_files", "find_missing_files", "path_constants"]
 
 _PATH_CALLS = ("join", "joinpath", "with_name")
+_IN_MODEL_FOLDERS = ("saved_model.pb", "_METADATA", "_CHECKPOINT_METADATA")
 _SAME = ("Path", "PurePath", "PosixPath", "str", "fspath", "abspath", "realpath", "normpath", "absolute", "resolve")
 
 
 def find_data_files(tree: ast.Module, file: Path) -> list[Path]:
     """Return the files, other than Python's, that are named relative to a module's file or folder.
 
+    Of a folder that holds a model (a SavedModel of TensorFlow, a checkpoint of orbax) all files are returned.
     ``"labels.txt"``, ``Path(__file__).parent / "data" / "labels.txt"``, ``os.path.join(HERE, "data", "labels.txt")``
     and ``HERE.joinpath("data", "labels.txt")`` are understood, and other ways to make a path of ``__file__``.
 
@@ -32,7 +34,9 @@ def find_data_files(tree: ast.Module, file: Path) -> list[Path]:
         Existing files, sorted.
     """
     named = [file.parent / name for name in path_constants(tree) if _is_relative(name)]
-    return sorted({path for path in (*named, *_resolved_paths(tree, file)) if _is_data(path)})
+    paths = {*named, *_resolved_paths(tree, file)}
+    in_folders = {each for path in paths if _is_model_folder(path) for each in path.rglob("*")}
+    return sorted(path for path in paths | in_folders if _is_data(path))
 
 
 def find_missing_files(tree: ast.Module, file: Path) -> list[Path]:
@@ -194,6 +198,13 @@ def _is_data(path: Path) -> bool:
     try:
         return path.is_file() and path.suffix not in (".py", ".pyc")
     except (OSError, ValueError):  # a text that no file can be called
+        return False
+
+
+def _is_model_folder(path: Path) -> bool:
+    try:
+        return path.is_dir() and any((path / name).is_file() for name in _IN_MODEL_FOLDERS)
+    except (OSError, ValueError):
         return False
 
 

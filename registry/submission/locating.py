@@ -31,12 +31,12 @@ class LocalFiles:
 
     Parameters
     ----------
-    root : Path
+    root : Path, optional
         The folder that stands on ``sys.path`` for the model's file.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.roots = [root]
+    def __init__(self, root: Path | None = None) -> None:
+        self.roots = [] if root is None else [root]
 
     def kind(self, module: str) -> ModuleKind:
         """Classify a module by its dotted name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -99,20 +99,47 @@ def _pinned(name: str) -> str:
         version = Version(distribution.version)
     except InvalidVersion:
         return name
-    return f"{name}=={version.public}" if _fits_host(distribution) else name
+    return f"{name}=={version.public}" if _fits_host(name) else name
 
 
-def _fits_host(distribution: importlib.metadata.Distribution) -> bool:
+@cache
+def _fits_host(name: str) -> bool:
+    """Tell whether an installed distribution, and what it requires, accepts the versions that the host has."""
+    return all(_accepts_host(each) for each in _with_requirements(name))
+
+
+def _with_requirements(name: str) -> Iterator[importlib.metadata.Distribution]:
+    waiting, seen = [name], set[str]()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in seen or name in _HOST_LIMITS:
+            continue
+        seen.add(name)
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:  # of an extra, or of another platform
+            continue
+        yield distribution
+        waiting += [requirement.name for requirement in _requirements_of(distribution)]
+
+
+def _requirements_of(distribution: importlib.metadata.Distribution) -> Iterator[Requirement]:
     for line in distribution.requires or ():
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        limit = _HOST_LIMITS.get(canonicalize_name(requirement.name))
-        is_needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if limit and is_needed and not _overlap(requirement.specifier, *limit):
-            return False
-    return True
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+def _accepts_host(distribution: importlib.metadata.Distribution) -> bool:
+    limits = {
+        requirement: limit
+        for requirement in _requirements_of(distribution)
+        if (limit := _HOST_LIMITS.get(canonicalize_name(requirement.name))) is not None
+    }
+    return all(_overlap(requirement.specifier, *limit) for requirement, limit in limits.items())
 
 
 def _overlap(specifier: SpecifierSet, limit: str, newest: str) -> bool:

@@ -42,7 +42,7 @@ def runtime_files() -> dict[PurePosixPath, bytes]:
 def runtime_distributions() -> frozenset[str]:
     """Return the names of the distributions without which the runtime cannot be imported."""
     names: set[str] = set()
-    local = LocalFiles(Path(str(adapters.__file__)).parent.parent)
+    local = LocalFiles()
     for place, content in runtime_files().items():
         if place.suffix != ".py":
             continue

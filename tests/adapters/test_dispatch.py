@@ -188,11 +188,22 @@ def test_broken_framework_does_not_stop_another(convnet, monkeypatch):
 def test_weights_beside_a_module_in_another_order_say_the_order():
     from flax import linen
 
-    for given in (({"params": {}}, linen.Dense(2).bind({})), [linen.Dense(2).bind({}), {"params": {}}]):
-        with pytest.raises(
-            UnsupportedModelError, match=r"holds a model, Dense, beside dict.* in this order: \(module, "
-        ):
+    with pytest.raises(UnsupportedModelError, match=r"holds a model, Dense, beside dict.* in this order: \(module, "):
+        adapters.wrap([linen.Dense(2).bind({}), {"params": {}}])
+
+
+def test_what_is_nearly_a_model_says_what_is(convnet):
+    import tensorflow as tf
+    from flax import linen
+
+    for given, fragments in (
+        ((linen.Dense, {}), ["class Dense", "(Dense(...), variables)"]),
+        (convnet.forward, ["forward is a method of a Sequential", "Wrap the Sequential itself"]),
+        (tf.compat.v1.Session(graph=tf.Graph()), ["TF1Model(session, inputs, endpoints)"]),
+    ):
+        with pytest.raises(UnsupportedModelError) as caught:
             adapters.wrap(given)
+        assert all(fragment in str(caught.value) for fragment in fragments), caught.value
 
 
 def test_wrong_name_of_the_framework_says_the_right_one(convnet):

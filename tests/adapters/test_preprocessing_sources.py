@@ -222,3 +222,9 @@ def test_already_preprocessed_hands_over_unchanged(batch):
     np.testing.assert_array_equal(extractor(images, layers=["logits"]).values, images.reshape(3, -1))
     tensors = [torch.from_numpy(image).requires_grad_() for image in images]
     np.testing.assert_array_equal(extractor(tensors, layers=["logits"]).values, images.reshape(3, -1))
+
+
+@pytest.mark.parametrize("preset", [adapters.imagenet, adapters.pixels, adapters.raw])
+def test_preset_without_its_size_says_how_to_call_it(preset, convnet):
+    with pytest.raises(PreprocessingError, match=rf"preprocessing=adapters\.{preset.__name__}\(224\)"):
+        adapters.wrap(convnet, preprocessing=preset)

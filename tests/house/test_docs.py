@@ -3,6 +3,7 @@
 `python` blocks run as written; of `console`, `bash` and `shell` blocks the lines that start with ``brain-adapters`` (or
 ``$ brain-adapters``). The folder holds dog.png and cat.png and a copy of examples/. One HTML comment directly above a
 block changes this: ``<!-- not run: reason -->`` leaves it out, ``<!-- save as: my_models.py -->`` writes it to a file.
+Links to files of the repository lead to files that are there.
 """
 
 import os
@@ -23,6 +24,8 @@ ESCAPES = ("py", "pycon", "python3", "ipython", "Python")
 SHELLS = ("console", "bash", "shell", "sh")
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+) *(?P<language>[\w-]*)")
 MARK = re.compile(r"^\s*<!--\s*(?P<what>not run|save as)\s*:\s*(?P<value>.*?)\s*-->\s*$")
+LINK = re.compile(r"\]\((?P<target>[^)\s]+)(?: [^)]*)?\)|^\[[^\]]+\]: *(?P<defined>\S+)", re.MULTILINE)
+CODE = re.compile(r"(`+)[^`]+\1")
 RUN_SHELL = (
     "import shlex, subprocess, sys; _shell = lambda command: subprocess.run("
     "[sys.executable, '-m', 'brain_adapters', *shlex.split(command)[1:]], check=True)"
@@ -85,6 +88,17 @@ def script_of(text: str) -> str:
     return "\n".join([RUN_SHELL, *script[2:]]) + "\n"
 
 
+def broken_links(text: str, folder: Path) -> list[str]:
+    """Return the targets of links to files that do not exist, relative to the folder of the page; code has no links."""
+    lines = text.splitlines()
+    for block in blocks_of(text):
+        lines[block.first_line - 1 : block.first_line - 1 + len(block.lines)] = [""] * len(block.lines)
+    found = LINK.finditer(CODE.sub("", "\n".join(lines)))
+    targets = [match["target"] or match["defined"] for match in found]
+    paths = {target: target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:", target)}
+    return [target for target, path in paths.items() if path and not (folder / path).exists()]
+
+
 def run_page(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a page's blocks in a folder with two photographs and the examples."""
     from PIL import Image
@@ -108,6 +122,20 @@ def run_page(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_page_runs(page: Path, tmp_path: Path):
     done = run_page(page.read_text(encoding="utf-8"), tmp_path)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path):
+    assert broken_links(page.read_text(encoding="utf-8"), page.parent) == []
+
+
+def test_broken_links_are_noticed(tmp_path: Path):
+    (tmp_path / "there.md").write_text("")
+    text = (
+        "# T\n[a](there.md) [b](there.md#part) [c](#part) [d](https://example.org/no.md) [of two\nlines](gone.md)\n"
+        '![e](no/picture.png "Title") `calls[0](code.md)` [f][g]\n[g]: absent.md\n\n```python\ncalls[0](block)\n```\n'
+    )
+    assert broken_links(text, tmp_path) == ["gone.md", "no/picture.png", "absent.md"]
 
 
 PAGE = """# Title

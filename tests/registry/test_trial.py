@@ -1,6 +1,8 @@
 """Before a submission is written it runs by itself: what was left behind is an error here and not on the server."""
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from registry.submission import SubmissionError, write_submission
+from registry.submission.requirements import requirement_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,3 +129,49 @@ def test_backend_of_keras_travels_along(tmp_path, layout):
         lines = (tmp_path / "there" / "net" / "models" / "net" / "requirements.txt").read_text().splitlines()
         assert {line.partition("==")[0] for line in lines} >= {"keras", "torch"}
         assert not {line.partition("==")[0] for line in lines} & {"jax", "tensorflow-cpu"}
+
+
+SAVED = """
+    from pathlib import Path
+    import adapters
+    from registry import register_model
+
+    @register_model(layers=["logits"], preprocessing=adapters.raw(8), bibtex="@misc{a, title={b}}")
+    def net():
+        return Path(__file__).parent / "saved"
+"""
+
+
+def test_folder_of_a_saved_model_is_brought_along(load, tmp_path):
+    import tensorflow as tf
+
+    model = tf.Module()
+    model.scale = tf.Variable(2.0)
+    shape = tf.TensorSpec([None, 8, 8, 3], tf.float32)
+    signature = tf.function(lambda images: {"out": tf.nn.relu(images * model.scale)}).get_concrete_function(shape)
+    tf.saved_model.save(model, str(load({"model.py": SAVED}) / "saved"), signatures=signature)
+    path = write_submission("net", tmp_path / "out")
+    names = zipfile.ZipFile(path).namelist()
+    assert any(name.endswith("saved/saved_model.pb") for name in names)
+    assert any("saved/variables/" in name for name in names)
+
+
+def test_version_that_the_host_cannot_have_is_not_required():
+    """The newest flax needs a jax that needs numpy 2, though flax itself would take the host's numpy."""
+    import jax
+
+    lines = requirement_lines(["flax", "typer"])
+    assert ("flax" in lines) == (jax.__version_info__ >= (0, 7, 2))
+    assert any(line.startswith("typer==") for line in lines)
+
+
+def test_requirements_of_an_installed_library_are_found(tmp_path):
+    """Where our packages are installed, numpy lies beside them; it is no file of ours."""
+    for package in ("adapters", "registry"):
+        shutil.copytree(ROOT / package, tmp_path / "site-packages" / package)
+    code = "from registry.submission.runtime import runtime_distributions; print(sorted(runtime_distributions()))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-packages")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert {"numpy", "pandas", "pillow", "xarray"} <= set(ast.literal_eval(done.stdout.lower()))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from brain_adapters import doctor, installation, machine, places, tutorial
+from brain_adapters import doctor, installation, machine, places, sharing, tutorial
 from brain_adapters.findings import OK, PROBLEM, WARN, Finding, as_text
-from brain_adapters.sharing import examine_sharing
+from brain_adapters.sharing import check_sharing, examine_sharing, gpu_builds
 
 
 def install_metadata(folder: Path, name: str, version: str, *, requires: str = "", top_level: str = "") -> None:
@@ -286,7 +286,19 @@ def test_doctor_alone_has_help():
         (["torch", "tensorflow"], {}, ["TF_FORCE_GPU_ALLOW_GROWTH=true"]),
         (["tensorflow", "jax"], {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}, ["TF_FORCE_GPU_ALLOW_GROWTH=true"]),
         (["tensorflow", "jax"], {"XLA_CLIENT_MEM_FRACTION": ".4", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}, []),
+        (
+            ["tensorflow", "jax"],
+            {"JAX_PLATFORMS": "cuda,cpu", "XLA_PYTHON_CLIENT_ALLOCATOR": "default"},
+            ["XLA_", "TF_"],
+        ),
+        (["torch", "jax"], {"JAX_PLATFORMS": "cpu"}, []),
+        (["tensorflow", "jax"], {"JAX_PLATFORMS": "cpu"}, []),
+        (["torch", "tensorflow", "jax"], {"JAX_PLATFORMS": "cpu"}, ["TF_FORCE_GPU_ALLOW_GROWTH=true"]),
+        (["torch", "jax"], {"XLA_PYTHON_CLIENT_ALLOCATOR": "platform"}, []),
+        (["torch", "jax"], {"CUDA_VISIBLE_DEVICES": "-1"}, []),
+        (["torch", "jax"], {"CUDA_VISIBLE_DEVICES": "0"}, ["XLA_PYTHON_CLIENT_PREALLOCATE=false"]),
         (["tensorflow"], {}, []),
+        ([], {}, []),
         (["torch", "onnxruntime"], {}, []),
     ],
 )
@@ -295,3 +307,27 @@ def test_frameworks_that_take_all_gpu_memory_are_named(installed, environment, f
     assert [finding.status for finding in findings] == (["warn"] * len(fixes) or ["ok"])
     assert all(fix in finding.fix for fix, finding in zip(fixes, findings, strict=False))
     assert [finding.status for finding in examine_sharing(installed, environment, has_gpu=False)] == ["ok"]
+
+
+def test_builds_without_cuda_share_nothing(site: Path, monkeypatch: pytest.MonkeyPatch):
+    """What `make test` installs on Linux: tensorflow-cpu, jax without its plugin for CUDA, torch and onnxruntime."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(
+        sharing, "_version", {"torch": "2.13.0+cpu", "tensorflow-cpu": "2.21.0", "onnxruntime": "1"}.get
+    )
+    monkeypatch.setattr(sharing, "_DRIVER", site)
+    assert gpu_builds() == []
+    assert [(finding.status, finding.what) for finding in check_sharing()] == [(OK, "no framework uses the GPU")]
+
+
+def test_builds_with_cuda_are_known(site: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, number in {"torch": "2.13.0+cu130", "tensorflow": "2.21.0", "onnxruntime-gpu": "1.31.1"}.items():
+        install_metadata(site, name, number)
+    assert "jax" not in gpu_builds(), "without its plugin"
+    (site / "jax_cuda12_plugin").mkdir()
+    (site / "jax_cuda12_plugin" / "__init__.py").write_text("raise RuntimeError('never imported')")
+    assert gpu_builds() == ["torch", "tensorflow", "jax", "onnxruntime"]
+    monkeypatch.setattr(sharing, "_DRIVER", site)
+    assert "TensorFlow takes all" in check_sharing()[-1].what

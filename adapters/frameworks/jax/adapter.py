@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -20,10 +19,11 @@ from .capture import Capture, Values, compile_requests
 from .kinds import KINDS, kind_of
 from .listing import list_layers
 from .network import Snapshot
+from .recent import Recent
 
 __all__ = ["JaxAdapter"]
 
-_MAX_COMPILED = 16
+_MAX_KEPT = 16
 _MAX_THREADS = 4
 
 
@@ -62,8 +62,7 @@ class JaxAdapter(Adapter):
         self._network = kind.network_of(model)
         self._device = _choose_device(device)
         self.asynchronous = self._device.platform != "cpu"
-        self._listed: dict[Hashable, Layers] = {}
-        self._compiled: OrderedDict[Hashable, Any] = OrderedDict()
+        self._listed, self._compiled = Recent(_MAX_KEPT), Recent(_MAX_KEPT)
 
     @classmethod
     def accepts(cls, model: object) -> bool:
@@ -85,25 +84,26 @@ class JaxAdapter(Adapter):
 
     def layers(self, image_shape: tuple[int, ...]) -> Layers:
         """List the layers from two traced passes, which compute nothing."""
-        snapshot = self._network.snapshot()
-        key = (tuple(image_shape), *_structure(snapshot))
-        if key not in self._listed:
-            self._listed[key] = list_layers(snapshot, tuple(image_shape), _input_dtype(snapshot))
-        return self._listed[key]
+        return self._list(self._network.snapshot(), tuple(image_shape))
+
+    def _list(self, snapshot: Snapshot, image_shape: tuple[int, ...]) -> Layers:
+        layers: Layers = self._listed.get(
+            (image_shape, *_structure(snapshot)), lambda: list_layers(snapshot, image_shape, _input_dtype(snapshot))
+        )
+        return layers
 
     @contextmanager
     def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
         """Give the compiled forward pass; see `adapters.contract.Adapter.open`."""
-        layers, snapshot = self.layers(image_shape), self._network.snapshot()
-        key = (tuple(requests), tuple(image_shape), *_structure(snapshot))
-        if key not in self._compiled:
-            on_host = self._device.platform == "cpu"
-            self._compiled[key] = compile_requests(snapshot, requests, layers, on_host=on_host)
-            while len(self._compiled) > _MAX_COMPILED:
-                self._compiled.popitem(last=False)
+        snapshot = self._network.snapshot()
+        layers = self._list(snapshot, tuple(image_shape))
+        function = self._compiled.get(
+            (tuple(requests), tuple(image_shape), *_structure(snapshot)),
+            lambda: compile_requests(snapshot, requests, layers, on_host=self._device.platform == "cpu"),
+        )
         arrays = jax.device_put(snapshot.arrays, self._device)
         with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-            yield Capture(self._compiled[key], arrays, device=self._device, dtype=_input_dtype(snapshot), pool=pool)
+            yield Capture(function, arrays, device=self._device, dtype=_input_dtype(snapshot), pool=pool)
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Wait for the values of one batch and give them without padding; on the CPU they are there already."""
@@ -131,11 +131,16 @@ class JaxAdapter(Adapter):
 
 
 def _input_dtype(snapshot: Snapshot) -> Any:
-    dtypes = (getattr(leaf, "dtype", None) for leaf in jax.tree_util.tree_leaves(snapshot.arrays))
-    return next((dtype for dtype in dtypes if dtype is not None and jnp.issubdtype(dtype, jnp.floating)), np.float32)
+    """Return the dtype of all weights; float32 where they differ, as layers convert what they are given."""
+    dtypes = {np.dtype(leaf.dtype) for leaf in jax.tree_util.tree_leaves(snapshot.arrays) if _is_floating(leaf)}
+    return dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
 
 
-def _structure(snapshot: Snapshot) -> Iterator[Hashable]:
+def _is_floating(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _structure(snapshot: Snapshot) -> Iterator[Any]:
     """Yield what a listing depends on: a model that was changed since is listed anew."""
     leaves, structure = jax.tree_util.tree_flatten(snapshot.arrays)
     yield snapshot.structure

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...errors import ActivationShapeError, LayerNeverRanError
+from ...errors import ActivationShapeError
 from ...layers import LayerRequest, Layers
 from ...outputs import pick
+from ...requested import is_due, never_reached, part_of
+from .layouts import is_spatial
 from .network import Snapshot
-from .reading import canonical, is_channels_last, is_floating_array, visit
+from .reading import canonical, is_floating_array, visit
 from .tagging import Call
 
 __all__ = ["Capture", "Values", "compile_requests"]
 
 _BLOCK = 448
+_TRACER = re.compile(r"\ban? \w*Tracer\b")  # what an array is while the model is traced
 
 
 class Values(dict[str, Any]):
@@ -41,8 +46,9 @@ def compile_requests(snapshot: Snapshot, requests: Sequence[LayerRequest], layer
 
     It gives two dicts: values that are in their final order, and values that are still (image, row, column, channel).
     With ``on_host``, where the latter are reordered while they are copied, which compiles and runs faster than two
-    steps; otherwise there are none.
+    steps; otherwise there are none. Nothing of the arrays of the snapshot is kept.
     """
+    snapshot = replace(snapshot, arrays=None)
 
     def read(arrays: Any, images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         reader = _Requests(snapshot, requests, layers, n_images=images.shape[0], reorders=not on_host)
@@ -70,31 +76,31 @@ class _Requests:
         """Take note of a layer of which not all calls can be seen, so that none of them passes for another."""
         self._hidden.add(call.name)
 
-    def see(self, call: Call, output: Any) -> None:
-        """Keep the output where it is requested."""
+    def see(self, call: Call, output: Any, axes: dict[int, int]) -> None:
+        """Keep the output where it is requested; ``axes`` says where its arrays have their channels."""
         if call.name in self._hidden:
             return
         number = self._counts[call.name] = self._counts.get(call.name, -1) + 1
         for request in self._requests:
-            if self._primary(request.name) == call.name and number == self._wanted_call(request):
-                self._values[request.requested] = self._read(call, output, request, number)
+            if self._primary(request.name) == call.name and is_due(request, number, self._layers):
+                self._values[request.requested] = self._read(output, request, number, axes)
         if len(self._values) == len(self._requests):
             raise _Complete
 
     def _primary(self, name: str) -> str:
         return self._layers[name].name if name in self._layers else name
 
-    def _wanted_call(self, request: LayerRequest) -> int:
-        n_calls = self._layers[request.name].n_calls if request.name in self._layers else 1
-        return n_calls - 1 if request.call is None else request.call
-
-    def _read(self, call: Call, output: Any, request: LayerRequest, number: int) -> Any:
-        part = request.path or (self._layers[request.name].part_of(number) if request.name in self._layers else ())
-        value = pick(output, part, layer=request.name, n_images=self._n_images, is_floating_array=is_floating_array)
-        if self._reorders:
-            value = canonical(value, call)
-        elif is_channels_last(value, call):
+    def _read(self, output: Any, request: LayerRequest, number: int, axes: dict[int, int]) -> Any:
+        part = part_of(request, number, self._layers)
+        try:
+            value = pick(output, part, layer=request.name, n_images=self._n_images, is_floating_array=is_floating_array)
+        except ActivationShapeError as error:
+            raise ActivationShapeError(_TRACER.sub("an array", str(error))) from error
+        axis = axes.get(id(value))
+        if not self._reorders and axis == value.ndim - 1 and is_spatial(value.ndim, axis):
             self._channels_last.add(request.requested)
+        else:
+            value = canonical(value, axis)
         return value if value.dtype == jnp.float64 else value.astype(jnp.float32)
 
     def complete(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -111,11 +117,7 @@ class _Requests:
             if request.requested not in self._values:
                 if (reason := self._layers.unreadable.get(request.name)) is not None:
                     raise ActivationShapeError(f"{request.requested!r} cannot be read: {reason}")
-                raise LayerNeverRanError(
-                    f"Layer {request.requested!r} of {self._snapshot.kind} was not reached in this forward pass, "
-                    f"though it ran in a trial pass. The model's path depends on the batch; request layers that "
-                    f"always run."
-                )
+                raise never_reached(request, self._snapshot.kind)
         final = {name: value for name, value in self._values.items() if name not in self._channels_last}
         return final, {name: self._values[name] for name in self._channels_last}
 

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...errors import UnsupportedModelError
-from .network import Network, Snapshot, inference_arguments, named_arrays, random_arguments, seeded_key
+from ...inference import inference_arguments
+from .network import Network, Snapshot, named_arrays, random_arguments, seeded_key
+from .ordering import in_order, order_of
 from .tagging import tag_calls
 
 __all__ = ["EquinoxNetwork"]
@@ -35,7 +37,8 @@ class EquinoxNetwork(Network):
     channels_last = False
 
     def __init__(self, model: Any) -> None:
-        self._model, self._state = model if isinstance(model, tuple) else (model, None)
+        model, self._state = model if isinstance(model, tuple) else (model, None)
+        self._model = _unwrapped(model)
         self.kind = type(self._model).__name__
         if self._state is None and _needs_state(type(self._model).__call__):
             raise UnsupportedModelError(
@@ -60,19 +63,21 @@ class EquinoxNetwork(Network):
         leaves, structure = jax.tree_util.tree_flatten(self._state)
         method = type(self._model).__call__
         options = inference_arguments(method)
+        orders: list[Any] = []
 
         def run(arrays: Any, images: Any) -> Any:
             module = eqx.combine(arrays[0], rest)
 
             def run_one(image: Any, number: Any) -> Any:
                 randomness = random_arguments(method, jax.random.fold_in(seeded_key(), number))
-                if self._state is None:
-                    return module(image, **options, **randomness)
-                state = jax.tree_util.tree_unflatten(structure, arrays[1])
-                output = module(image, state, **options, **randomness)
-                return output[0] if isinstance(output, tuple) and len(output) == 2 else output
+                state = () if self._state is None else (jax.tree_util.tree_unflatten(structure, arrays[1]),)
+                output = module(image, *state, **options, **randomness)
+                output = output[0] if state and isinstance(output, tuple) and len(output) == 2 else output
+                orders[:] = [order_of(output)]
+                return output
 
-            return jax.vmap(run_one, axis_name="batch")(images, jnp.arange(len(images)))
+            outputs = jax.vmap(run_one, axis_name="batch")(images, jnp.arange(len(images)))
+            return in_order(outputs, orders[0])
 
         return Snapshot(
             arrays=(arrays, leaves),
@@ -80,6 +85,7 @@ class EquinoxNetwork(Network):
             kind=self.kind,
             advise=self.advise,
             channels_last=self.channels_last,
+            structure=tuple(jax.tree_util.tree_leaves(rest)),
             module_names=tuple(name for name, _ in named),
         )
 
@@ -87,6 +93,12 @@ class EquinoxNetwork(Network):
         """See `Network.weights`."""
         arrays = [*named_arrays(self._model, "."), *named_arrays({"state": self._state}, ".")]
         return [(name, leaf) for name, leaf in arrays if _is_array(leaf)]
+
+
+def _unwrapped(model: Any) -> Any:
+    """Return the module that `equinox.filter_jit` compiled; any other as it is."""
+    wrapped = getattr(model, "__wrapped__", None) if type(model).__name__ == "_JitWrapper" else None
+    return wrapped if isinstance(wrapped, eqx.Module) else model
 
 
 def _needs_state(method: Any) -> bool:

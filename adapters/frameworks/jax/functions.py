@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import jax
+import numpy as np
+
 from ...errors import UnsupportedModelError
-from .network import Network, Snapshot, inference_arguments, named_arrays, random_arguments, seeded_key
+from ...inference import inference_arguments
+from .network import Network, Snapshot, named_arrays, random_arguments, seeded_key
 
 __all__ = ["FunctionNetwork"]
 
@@ -14,12 +18,11 @@ __all__ = ["FunctionNetwork"]
 class FunctionNetwork(Network):
     """Runs ``function(params, images)``; what it names is a layer.
 
-    Named values of rank 4 are taken for (image, row, column, channel), as nothing in a function says otherwise.
-
     Parameters
     ----------
     model : (callable, params)
-        The function takes a batch of shape (image, row, column, channel).
+        The function takes a batch of shape (image, row, column, channel). The parameters are any nested arrays; what
+        else is among them, such as a number or a word, the function gets as it is.
 
     Raises
     ------
@@ -45,19 +48,34 @@ class FunctionNetwork(Network):
 
     def snapshot(self) -> Snapshot:
         """See `Network.snapshot`."""
+        leaves, tree = jax.tree_util.tree_flatten(self._params)
+        others = [None if _is_array(leaf) else leaf for leaf in leaves]
+
+        def run(arrays: Any, images: Any) -> Any:
+            given = iter(arrays)
+            filled = [next(given) if other is None else other for other in others]
+            params = jax.tree_util.tree_unflatten(tree, filled)
+            randomness = random_arguments(self._function, seeded_key())
+            return self._function(params, images, **inference_arguments(self._function), **randomness)
+
         return Snapshot(
-            arrays=self._params,
-            run=self._run,
+            arrays=[leaf for leaf in leaves if _is_array(leaf)],
+            run=run,
             kind=self.kind,
             advise=self.advise,
             channels_last=self.channels_last,
+            structure=(tree, others),
             reads_names=True,
         )
 
-    def _run(self, params: Any, images: Any) -> Any:
-        randomness = random_arguments(self._function, seeded_key())
-        return self._function(params, images, **inference_arguments(self._function), **randomness)
-
     def weights(self) -> Iterable[tuple[str, Any]]:
-        """See `Network.weights`."""
-        return named_arrays(self._params, "/")
+        """See `Network.weights`; a number or a word among the parameters counts as one."""
+        return [
+            (name, leaf)
+            for name, leaf in named_arrays(self._params, "/")
+            if _is_array(leaf) or isinstance(leaf, (str, bool, int, float, complex))
+        ]
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic))

@@ -8,7 +8,8 @@ from typing import Any
 import haiku as hk
 
 from ...errors import UnsupportedModelError
-from .network import Network, Snapshot, inference_arguments, named_arrays, seeded_key
+from ...inference import inference_arguments, parameters_of
+from .network import Network, Snapshot, named_arrays, seeded_key
 from .tagging import tag
 
 __all__ = ["HaikuNetwork"]
@@ -18,8 +19,6 @@ _OF_ANOTHER = ("Unable to retrieve", "No value for", "with retrieved shape")
 
 class HaikuNetwork(Network):
     """Runs ``transformed.apply`` and tags the ``__call__`` of every module, with BatchNorm in inference mode.
-
-    Values are taken for (image, row, column, channel) until a module that has a ``data_format`` says otherwise.
 
     Parameters
     ----------
@@ -68,8 +67,10 @@ class HaikuNetwork(Network):
 
     def _run(self, arrays: Any, images: Any) -> Any:
         options = inference_arguments(self._function)
+        takes_key = parameters_of(self._transformed.apply)[len(arrays) :][:1] == ["rng"]  # unless without_apply_rng
+        key = (seeded_key(),) if takes_key else ()
         with hk.experimental.intercept_methods(_intercept):
-            output = self._transformed.apply(*arrays, seeded_key(), images, **options)
+            output = self._transformed.apply(*arrays, *key, images, **options)
         return output[0] if self._has_state else output
 
     def advise(self, error: Exception, image_shape: tuple[int, ...]) -> str:
@@ -78,7 +79,8 @@ class HaikuNetwork(Network):
         if not advice and isinstance(error, ValueError) and any(text in str(error) for text in _OF_ANOTHER):
             return (
                 "The parameters or the state are of another function, or were made for other images; pass those that "
-                "its own transformed.init returned, or your trained ones."
+                "its own transformed.init returned, or your trained ones. Where modules have data_format='NCHW', the "
+                "images must come as (channel, row, column): preprocessing= takes a function that returns them so."
             )
         return advice
 
@@ -99,10 +101,4 @@ def _intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -
         args = (args[0], False, *args[2:]) if len(args) > 1 else args
         kwargs = kwargs if len(args) > 1 else {**kwargs, "is_training": False}
     output = call(*args, **kwargs)
-    return tag(module.module_name, type(module).__name__, output, channels_last=_channels_last(module))
-
-
-def _channels_last(module: Any) -> bool | None:
-    """Return the layout of a module that has one: convolutions and norms, by their ``data_format``."""
-    index = getattr(module, "channel_index", None)
-    return index == -1 if index in (1, -1) else None
+    return tag(module.module_name, type(module).__name__, output)

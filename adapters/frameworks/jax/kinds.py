@@ -47,11 +47,12 @@ def _is_a(model: object, module: str, *names: str) -> bool:
 def _is_linen(model: object) -> bool:
     first, *rest = _parts(model)
     is_module = _is_a(first, "flax.linen", "Module") and len(rest) < 2
-    return is_module or _is_a(model, "flax.training.train_state", "TrainState")
+    is_swapped = isinstance(first, Mapping) and len(rest) == 1 and _is_a(rest[0], "flax.linen", "Module")
+    return is_module or is_swapped or _is_a(model, "flax.training.train_state", "TrainState")
 
 
 def _is_nnx(model: object) -> bool:
-    return _is_a(model, "flax.nnx", "Module")
+    return _is_a(model, "flax.nnx", "Module") or _is_a(_parts(model)[0], "flax.nnx", "GraphDef")
 
 
 def _is_equinox(model: object) -> bool:
@@ -72,7 +73,13 @@ def _is_function(model: object) -> bool:
         return False
     function, params = model
     is_function = isinstance(function, (FunctionType, MethodType, partial)) or _is_compiled(function)
-    return is_function and isinstance(params, (Mapping, tuple, list))
+    return is_function and (isinstance(params, (Mapping, tuple, list)) or _holds_arrays(params))
+
+
+def _holds_arrays(params: object) -> bool:
+    """Tell whether something is an array of jax or NumPy, or a record of them."""
+    leaves = sys.modules["jax"].tree_util.tree_leaves(params)
+    return bool(leaves) and all(_is_a(leaf, "jax", "Array") or _is_a(leaf, "numpy", "ndarray") for leaf in leaves)
 
 
 def _is_compiled(model: object) -> bool:

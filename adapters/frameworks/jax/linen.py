@@ -10,7 +10,8 @@ import jax
 from flax import linen as nn
 
 from ...errors import UnsupportedModelError
-from .network import Network, Snapshot, inference_arguments, named_arrays, seeded_key
+from ...inference import inference_arguments
+from .network import Network, Snapshot, named_arrays, seeded_key
 from .tagging import tag
 
 __all__ = ["LinenNetwork"]
@@ -25,8 +26,6 @@ _MISSING = ("ScopeCollectionNotFound", "ScopeParamNotFoundError", "ScopeVariable
 
 class LinenNetwork(Network):
     """Runs ``module.apply`` and tags the ``__call__`` of every module, in BatchNorm's and Dropout's inference mode.
-
-    Outputs of rank 4 are taken for (image, row, column, channel), as all of linen's own modules have it.
 
     Parameters
     ----------
@@ -94,6 +93,10 @@ class LinenNetwork(Network):
 def _parts_of(model: Any) -> tuple[nn.Module, Any]:
     if isinstance(model, tuple):
         module, variables = model
+        if not isinstance(module, nn.Module):
+            raise UnsupportedModelError(
+                f"The variables came first, and then the flax linen module {type(variables).__name__}. {_HOW}"
+            )
         return module, variables
     return _unbound(model) if isinstance(model, nn.Module) else _of_training(model)
 

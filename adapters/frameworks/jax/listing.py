@@ -10,7 +10,7 @@ from ...errors import AdapterError, ModelForwardError
 from ...layers import Layers
 from ...recorded import N_PROBES, Part, Path, Recording, forward_failed, layers_of
 from .network import Snapshot
-from .reading import canonical, is_floating_array, visit
+from .reading import canonical_shape, describe_traced, is_floating_array, visit
 from .tagging import Call
 
 __all__ = ["list_layers"]
@@ -54,11 +54,11 @@ def _failed(snapshot: Snapshot, error: Exception, shape: tuple[int, ...]) -> Ada
 
 
 def _recorded(snapshot: Snapshot, shape: tuple[int, ...], dtype: Any) -> Recording:
-    recording = Recording(is_floating_array)
+    recording = Recording(is_floating_array, describe=describe_traced)
 
-    def see(call: Call, output: Any) -> None:
+    def see(call: Call, output: Any, axes: dict[int, int]) -> None:
         def measure(_path: Path, leaf: Any) -> Part:
-            return Part(canonical(leaf, call).shape, id(leaf))
+            return Part(canonical_shape(leaf.shape, axes.get(id(leaf))), id(leaf))
 
         if call.name not in recording:
             recording.expect(call.name, call.name, call.kind)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
 
-__all__ = ["Network", "Snapshot", "inference_arguments", "named_arrays", "random_arguments", "seeded_key"]
+from ...inference import parameters_of
+
+__all__ = ["Network", "Snapshot", "named_arrays", "random_arguments", "seeded_key"]
 
 _SEED = 0
-_INFERENCE = {
-    **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
-    **dict.fromkeys(("deterministic", "inference", "use_running_average", "eval_mode"), True),
-}
 _FEW_CHANNELS = (1, 3, 4)
 _RANDOM = ("key", "rng", "rng_key", "prng_key")
 
@@ -31,14 +28,15 @@ class Snapshot:
         Everything that is computed with; an argument of the compiled function and never part of it.
     run : callable
         Takes such arrays and a batch of images, returns the model's output, and tags every layer's.
-    structure : hashable
-        What ``run`` depends on beside the arrays; two snapshots with equal ones can share a compiled function.
+    structure : object
+        What ``run`` depends on beside the arrays, as far as it can change; two snapshots with equal ones can share a
+        compiled function.
     module_names : tuple of str
         Modules that exist, whether they run or not.
     kind : str
         Class of the model.
     channels_last : bool
-        Whether outputs of rank 4 are (image, row, column, channel).
+        Whether the images are (image, row, column, channel), unless a convolution takes them otherwise.
     reads_names : bool
         Whether ``jax.ad_checkpoint.checkpoint_name`` marks layers.
     advise : callable
@@ -50,7 +48,7 @@ class Snapshot:
     kind: str
     channels_last: bool
     module_names: tuple[str, ...] = ()
-    structure: Hashable = None
+    structure: Any = None
     reads_names: bool = False
     advise: Callable[[Exception, tuple[int, ...]], str] = lambda _error, _image_shape: ""
 
@@ -79,27 +77,9 @@ class Network(ABC):
         """Return every parameter and buffer by name."""
 
 
-def inference_arguments(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the arguments by which a forward pass is told not to train, as far as it has any.
-
-    Examples
-    --------
-    >>> inference_arguments(lambda images, train=True: images)
-    {'train': False}
-    """
-    return {name: _INFERENCE[name] for name in _parameters_of(function) if name in _INFERENCE}
-
-
 def random_arguments(function: Callable[..., Any], key: Any) -> dict[str, Any]:
     """Return the argument by which a forward pass is given its random key, if it has one."""
-    return {name: key for name in _parameters_of(function) if name in _RANDOM}
-
-
-def _parameters_of(function: Callable[..., Any]) -> list[str]:
-    try:
-        return list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # built-in functions have none
-        return []
+    return {name: key for name in parameters_of(function) if name in _RANDOM}
 
 
 def seeded_key() -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import jax
 from flax import nnx
 
-from .network import Network, Snapshot, inference_arguments, named_arrays, random_arguments, seeded_key
+from ...errors import UnsupportedModelError
+from ...inference import inference_arguments, parameters_of
+from .network import Network, Snapshot, named_arrays, random_arguments, seeded_key
 from .tagging import tag_calls
 
 __all__ = ["NnxNetwork"]
@@ -23,9 +26,19 @@ class NnxNetwork(Network):
     ----------
     model : flax.nnx.Module
         Left as found.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the module came in parts.
     """
 
     def __init__(self, model: Any) -> None:
+        if isinstance(model, tuple):
+            raise UnsupportedModelError(
+                f"An nnx module came in {len(model)} parts, as nnx.split leaves it. Pass the module itself, or put it "
+                f"together: adapters.wrap(nnx.merge(*parts))."
+            )
         self._model = model
         self.kind = type(model).__name__
 
@@ -38,13 +51,12 @@ class NnxNetwork(Network):
         for name, node in named:
             tag_calls(node, name)
         graph, state = nnx.split(copy)
-        options = inference_arguments(type(self._model).__call__)
-        options.update(random_arguments(type(self._model).__call__, seeded_key()))
-        if "rngs" in options:
-            options["rngs"] = nnx.Rngs(0)
+        method = type(self._model).__call__
+        options = {**inference_arguments(method), **random_arguments(method, seeded_key())}
 
         def run(state: Any, images: Any) -> Any:
-            return nnx.merge(graph, state)(images, **options)
+            rngs = {"rngs": nnx.Rngs(0)} if "rngs" in parameters_of(method) else {}
+            return nnx.merge(graph, state)(images, **options, **rngs)
 
         return Snapshot(
             arrays=_reseeded(state),
@@ -53,7 +65,7 @@ class NnxNetwork(Network):
             advise=self.advise,
             channels_last=self.channels_last,
             module_names=tuple(name for name, _ in named),
-            structure=graph if _is_hashable(graph) else object(),
+            structure=_frozen(graph),
         )
 
     def weights(self) -> Iterable[tuple[str, Any]]:
@@ -69,13 +81,17 @@ class NnxNetwork(Network):
         ]
 
 
-def _is_hashable(graph: Any) -> bool:
-    """Tell whether two graphs can be compared; one that holds a dict, say, is compiled anew in every run."""
-    try:
-        hash(graph)
-    except TypeError:
-        return False
-    return True
+def _frozen(value: Any) -> Any:
+    """Return what a graph holds, such that a plain dict or list in the model that changes later does not change it."""
+    if isinstance(value, Mapping):
+        return dict, tuple((key, _frozen(each)) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(_frozen(each) for each in value)
+    if isinstance(value, set):
+        return frozenset(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value), tuple(_frozen(getattr(value, field.name, None)) for field in fields(value))
+    return value
 
 
 def _name_of(path: Iterable[Any]) -> str:

@@ -7,18 +7,21 @@ Python sees there is not the value of the batch. A mark is an operation of its o
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-__all__ = ["TAG", "Call", "tag", "tag_calls", "tagging"]
+from .ordering import in_order, order_of
+
+__all__ = ["TAG", "Call", "is_mark", "tag", "tag_calls", "tagging", "unnumbered"]
 
 TAG = Primitive("brain_adapters_tag")
 TAG.def_impl(lambda value, **_: value)
@@ -35,15 +38,26 @@ def _batched(values: Sequence[Any], axes: Sequence[int], **parameters: Any) -> t
 batching.primitive_batchers[TAG] = _batched
 
 
-@dataclass
-class _Trace:
-    """One pass through a model: in which layout its values are at the moment."""
+# Open while this thread is tracing a model to read it. A function that jax has traced before is traced again only in a
+# context that it was not traced in, so each mark is followed by a new number: a block that is called twice gets marks
+# with the names of both, and one that ran before it was tagged gets marks at all.
+_TRACE: ContextVar[ExitStack | None] = ContextVar("trace", default=None)
+_NUMBERS = itertools.count(1)
+_NUMBER = "brain_adapters"
 
-    channels_last: bool
+
+def _renumber(trace: ExitStack) -> None:
+    trace.enter_context(set_xla_metadata(**{_NUMBER: next(_NUMBERS)}))
 
 
-# Set while this thread is tracing a model to read it. Inner functions that jax has compiled before keep their marks.
-_TRACE: ContextVar[_Trace | None] = ContextVar("trace", default=None)
+def unnumbered() -> Any:
+    """Return a context in which the operations of a traced program are without the numbers that they got there."""
+    return set_xla_metadata(**{_NUMBER: None})
+
+
+def is_mark(equation: Any) -> bool:
+    """Tell whether an operation marks a value: as ours do, or as `jax.ad_checkpoint.checkpoint_name`."""
+    return equation.primitive is TAG or equation.primitive.name == "name"
 
 
 class Call:
@@ -61,8 +75,8 @@ class Call:
         Leaves of the output; those in ``positions`` are arrays and marked.
     positions : sequence of int
         Which leaves are marked.
-    channels_last : bool
-        Whether what has rank 4 is (image, row, column, channel).
+    order : object
+        From `order_of`: how the keys of its dicts follow each other.
     """
 
     def __init__(
@@ -72,11 +86,10 @@ class Call:
         structure: Any,
         leaves: Sequence[Any],
         positions: Sequence[int],
-        *,
-        channels_last: bool,
+        order: Any = None,
     ) -> None:
-        self.name, self.kind, self.n_marked, self.channels_last = name, kind, len(positions), channels_last
-        self._structure, self._positions = structure, tuple(positions)
+        self.name, self.kind, self.n_marked = name, kind, len(positions)
+        self._structure, self._positions, self._order = structure, tuple(positions), order
         self._others = [None if position in positions else leaf for position, leaf in enumerate(leaves)]
 
     def output(self, marked: Sequence[Any]) -> Any:
@@ -84,33 +97,31 @@ class Call:
         leaves = list(self._others)
         for position, value in zip(self._positions, marked, strict=True):
             leaves[position] = value
-        return jax.tree_util.tree_unflatten(self._structure, leaves)
+        return in_order(jax.tree_util.tree_unflatten(self._structure, leaves), self._order)
 
 
 @contextmanager
-def tagging(*, channels_last: bool) -> Iterator[None]:
-    """Have `tag` mark what it is given, in this thread; ``channels_last`` is the layout of the images."""
-    token = _TRACE.set(_Trace(channels_last))
-    try:
-        yield
-    finally:
-        _TRACE.reset(token)
+def tagging() -> Iterator[None]:
+    """Have `tag` mark what it is given, in this thread."""
+    with ExitStack() as trace:
+        _renumber(trace)
+        token = _TRACE.set(trace)
+        try:
+            yield
+        finally:
+            _TRACE.reset(token)
 
 
-def tag(name: str, kind: str, output: Any, *, channels_last: bool | None = None) -> Any:
-    """Return a layer's output with all its arrays marked; unchanged outside of `tagging`.
-
-    A layer that knows its layout says so by ``channels_last``; it holds for what follows, until another one says so.
-    """
+def tag(name: str, kind: str, output: Any) -> Any:
+    """Return a layer's output with all its arrays marked; unchanged outside of `tagging`."""
     trace = _TRACE.get()
     if trace is None:
         return output
-    if channels_last is not None:
-        trace.channels_last = channels_last
     leaves, structure = jax.tree_util.tree_flatten(output, is_leaf=_is_opaque)
     positions = [position for position, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
-    call = Call(name, kind, structure, leaves, positions, channels_last=trace.channels_last)
+    call = Call(name, kind, structure, leaves, positions, order_of(output))
     marked = [TAG.bind(leaves[position], call=call, number=number) for number, position in enumerate(positions)]
+    _renumber(trace)
     return call.output(marked)
 
 

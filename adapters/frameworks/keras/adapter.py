@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,19 +14,18 @@ from ...callables import Preprocess
 from ...contract import Adapter, Forward, InputSpec, is_instance_of
 from ...keras_applications import preprocessing_of
 from ...layers import LayerRequest, Layers
+from ...turns import turn_of
 from .capture import Capture, Programs
+from .changes import structure
 from .engine import engine_for
 from .files import is_model_file, load
 from .forward import State
-from .layout import default_format
-from .listing import list_layers
+from .layout import image_format, own_format
+from .listing import Listed, list_layers
 from .refusing import require_supported
-from .walking import is_named_automatically, structure, walk
+from .walking import is_named_automatically, walk
 
 __all__ = ["KerasAdapter"]
-
-# Wrapped calls belong to the layer and not to the thread: runs take turns.
-_EXCLUSIVE = threading.RLock()
 
 
 class KerasAdapter(Adapter):
@@ -56,8 +54,10 @@ class KerasAdapter(Adapter):
         super().__init__(model if self._file is None else load(self._file), device=device)
         require_supported(self.model)
         self._engine = engine_for(device)
+        # Wrapped calls belong to the layer and not to the thread, and random state to the process: runs take turns.
+        self._turn = turn_of(keras.config.backend())
         self._structure: tuple[object, ...] = ()
-        self._listed: dict[tuple[int, ...], Layers] = {}
+        self._listed: dict[tuple[int, ...], Listed] = {}
         self._programs = Programs()
 
     @classmethod
@@ -75,14 +75,14 @@ class KerasAdapter(Adapter):
     @property
     def input(self) -> InputSpec:
         """Size and channels from the model's input shape, else from its first convolution; layout from its layers."""
-        places = walk(self.model).values()
-        is_last = default_format(places) == "channels_last"
+        operations = self._operations()
+        shape = _image_shape(self.model)
+        is_last = image_format(operations, shape) == "channels_last"
         rows, columns, n_channels = None, None, None
-        shape = _input_shape(self.model)
-        if shape is not None and len(shape) == 4:
-            rows, columns, n_channels = shape[1:] if is_last else (*shape[2:], shape[1])
+        if shape is not None and len(shape) == 3:
+            rows, columns, n_channels = shape if is_last else (*shape[1:], shape[0])
         if n_channels is None:
-            kernels = (getattr(place.operation, "kernel", None) for place in places if place.data_format is not None)
+            kernels = (getattr(each, "kernel", None) for each in operations if own_format(each) is not None)
             n_channels = next((int(kernel.shape[-2]) for kernel in kernels if kernel is not None), 3)
         size = (int(rows), int(columns)) if rows is not None and columns is not None else None
         return InputSpec(size=size, n_channels=int(n_channels), channel_axis=-1 if is_last else 1)
@@ -93,28 +93,25 @@ class KerasAdapter(Adapter):
 
     def layers(self, image_shape: tuple[int, ...]) -> Layers:
         """List the layers from two traced passes."""
-        with _EXCLUSIVE, self._engine.scope():
-            self._refresh()
-            if image_shape not in self._listed:
-                state = State(self.model, self._engine)
-                self._listed[image_shape] = list_layers(
-                    self.model, state, self._engine, image_shape, name=self.identifier
-                )
-            return self._listed[image_shape]
+        with self._turn, self._engine.scope():
+            return self._list(image_shape).layers
 
     @contextmanager
     def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
         """Give the forward pass; see `adapters.contract.Adapter.open`."""
-        layers = self.layers(image_shape)
-        with _EXCLUSIVE, self._engine.scope():
-            yield Capture(
-                self.model,
-                requests,
-                layers,
-                state=State(self.model, self._engine),
-                engine=self._engine,
-                programs=self._programs,
-            )
+        with self._turn, self._engine.scope():
+            listed = self._list(image_shape)
+            try:
+                yield Capture(
+                    self.model,
+                    requests,
+                    listed,
+                    state=State(self.model, self._engine),
+                    engine=self._engine,
+                    programs=self._programs,
+                )
+            finally:
+                self._structure = structure(self.model)  # what a pass itself leaves behind is no change
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Give what a forward pass returned as arrays."""
@@ -135,17 +132,31 @@ class KerasAdapter(Adapter):
         """Recognise the backend's out-of-memory error."""
         return self._engine.is_out_of_memory(error)
 
-    def _refresh(self) -> None:
-        """Forget what was learnt of a model that has changed since."""
-        found = tuple(structure(self.model))
+    def _operations(self) -> list[Any]:
+        return [self.model, *(place.operation for place in walk(self.model).values())]
+
+    def _list(self, image_shape: tuple[int, ...]) -> Listed:
+        """Return what is known of the model, learnt anew if it has changed since."""
+        found = structure(self.model)
         if found != self._structure:
             self._structure, self._listed, self._programs = found, {}, Programs()
+        if image_shape not in self._listed:
+            self._listed[image_shape] = list_layers(
+                self.model,
+                State(self.model, self._engine),
+                self._engine,
+                image_shape,
+                name=self.identifier,
+                data_format=image_format(self._operations(), _image_shape(self.model) or image_shape),
+            )
+            self._structure = structure(self.model)
+        return self._listed[image_shape]
 
 
-def _input_shape(model: Any) -> tuple[int | None, ...] | None:
+def _image_shape(model: Any) -> tuple[int | None, ...] | None:
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):  # a subclassed model has none
         return None
     is_one = isinstance(shape, tuple) and all(length is None or isinstance(length, int) for length in shape)
-    return shape if is_one else None
+    return tuple(shape[1:]) if is_one else None

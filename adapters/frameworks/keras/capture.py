@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import LayerNeverRanError
-from ...layers import LOGITS, LayerRequest, Layers
+from ...layers import LOGITS, LayerRequest
+from ...outputs import floating_leaves
+from ...requested import is_due, never_reached, part_of
 from .engine import Compute, Engine
 from .forward import State, run
-from .layout import canonical, default_format, pick_tensor
-from .tapping import Stop
+from .layout import canonical, is_floating_array, pick_tensor
+from .listening import Call, Stop
+from .listing import Listed
 from .walking import walk
 
 __all__ = ["Capture", "Programs"]
@@ -66,8 +68,8 @@ class Capture:
         A built model.
     requests : sequence of LayerRequest
         What to read.
-    layers : Layers
-        What the model offers, with the number of calls of each.
+    listed : Listed
+        What the model offers, with the number of calls of each layer.
     state : State
         The model's seeds and weights.
     engine : Engine
@@ -80,20 +82,19 @@ class Capture:
         self,
         model: Any,
         requests: Sequence[LayerRequest],
-        layers: Layers,
+        listed: Listed,
         *,
         state: State,
         engine: Engine,
         programs: Programs,
     ) -> None:
-        self._model, self._requests, self._layers = model, tuple(requests), layers
+        self._model, self._requests, self._listed = model, tuple(requests), listed
         self._state, self._engine, self._programs = state, engine, programs
         places = walk(model)
-        self._default = default_format(places.values())
         self._places = {request.name: places[request.name] for request in requests if request.name != LOGITS}
         for name, place in self._places.items():
             if place.loop:  # a part of it may have been asked for, which is no more readable than the whole
-                layers.find(name)
+                listed.layers.find(name)
         self._values = state.first_values()
         self._n_usual = 0
 
@@ -154,11 +155,12 @@ class Capture:
             if request.name != LOGITS:
                 wanted.setdefault(id(self._places[request.name].operation), []).append(request)
 
-        def heard(operation: Any, output: Any) -> None:
-            call = one.counts[id(operation)] = one.counts.get(id(operation), -1) + 1
-            for request in wanted[id(operation)]:
-                if self._is_due(request, call):
-                    self._take(one, request, output, call, out)
+        def heard(call: Call) -> None:
+            key = id(call.operation)
+            number = one.counts[key] = one.counts.get(key, -1) + 1
+            for request in wanted[key]:
+                if is_due(request, number, self._listed.layers):
+                    self._take(one, request, call.output, key, number, out)
             if len(one.values) == len(self._requests):
                 raise Stop
 
@@ -166,27 +168,19 @@ class Capture:
         output, seeds = run(self._model, self._state, values, images, operations, heard)
         for request in self._requests:
             if request.name == LOGITS:
-                self._take(one, request, output, 0, out)
-        self._require_all(one)
+                self._take(one, request, output, LOGITS, 0, out)
+        for request in self._requests:
+            if request.requested not in one.values:
+                raise never_reached(request, type(self._model).__name__)
         return one.values, seeds
 
-    def _take(self, one: _Pass, request: LayerRequest, output: Any, call: int, out: Mapping[str, np.ndarray]) -> None:
-        part = request.path
-        if not part and request.name in self._layers:
-            part = self._layers[request.name].part_of(call)
-        value = pick_tensor(output, part, request.name, one.n_images)
-        value = canonical(value, self._places.get(request.name), part, self._default)
+    def _take(
+        self, one: _Pass, request: LayerRequest, output: Any, key: int | str, call: int, out: Mapping[str, np.ndarray]
+    ) -> None:
+        value = pick_tensor(output, part_of(request, call, self._listed.layers), request.name, one.n_images)
+        calls = self._listed.calls[key]
+        layouts = calls[min(call, len(calls) - 1)]
+        leaves = floating_leaves(output, is_floating_array)
+        paths = [path for path, leaf in leaves.items() if leaf is value and path in layouts]
+        value = canonical(value, layouts[paths[0]] if paths else next(iter(layouts.values())))
         one.values[request.requested] = self._engine.keep(value, out.get(request.requested))
-
-    def _is_due(self, request: LayerRequest, call: int) -> bool:
-        if request.call is not None:
-            return call == request.call
-        return call >= (self._layers[request.name].n_calls if request.name in self._layers else 1) - 1
-
-    def _require_all(self, one: _Pass) -> None:
-        missing = [request.requested for request in self._requests if request.requested not in one.values]
-        if missing:
-            raise LayerNeverRanError(
-                f"Layer {missing[0]!r} of {type(self._model).__name__} was not reached in this forward pass, though it "
-                f"ran in a trial pass. The model's path depends on the images; request layers that always run."
-            )

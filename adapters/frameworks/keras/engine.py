@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import UnsupportedModelError
 
-__all__ = ["Compute", "Engine", "engine_for"]
+__all__ = ["Compute", "Engine", "device_parts", "engine_for"]
 
 _ENGINES = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
 
@@ -98,3 +98,16 @@ def engine_for(device: str | None) -> Engine:
     module = importlib.import_module(f".on_{backend}", __package__)
     engine: Engine = getattr(module, _ENGINES[backend])(device)
     return engine
+
+
+def device_parts(device: str) -> tuple[str, int]:
+    """Return kind and number of a device in anybody's words; -1 where that is no number.
+
+    Examples
+    --------
+    >>> device_parts("CUDA:1"), device_parts("/cpu"), device_parts("gpu:-1")
+    (('gpu', 1), ('cpu', 0), ('gpu', -1))
+    """
+    kind, colon, number = device.lower().strip("/").removeprefix("device:").partition(":")
+    is_number = number.isascii() and number.isdigit()
+    return kind.replace("cuda", "gpu"), int(number) if is_number else -1 if colon else 0

@@ -1,18 +1,20 @@
-"""One pass of a Keras model with some layers tapped, as a function of arrays alone: the model is not changed by it."""
+"""One pass of a Keras model that is listened to, as a function of arrays alone: the model is not changed by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 
 from .engine import Engine
-from .tapping import Stop, Taps
+from .listening import Call, Listening, Stop
+from .walking import walk
 
 __all__ = ["State", "run"]
 
-Heard = Callable[[Any, Any], None]
+Heard = Callable[[Call], None]
 
 
 class State:
@@ -64,7 +66,7 @@ def run(
     operations : iterable of keras.Operation
         The layers to listen to.
     heard : callable
-        Takes a layer and its output; raises `Stop` when nothing more is needed.
+        Takes the `Call` of a layer; raises `Stop` when nothing more is needed.
 
     Returns
     -------
@@ -76,9 +78,23 @@ def run(
     output = None
     with keras.StatelessScope(state_mapping=list(zip(state.variables, values, strict=True))) as scope:
         try:
-            with Taps(operations, heard):
+            with _values_kept(model), Listening(operations, heard):
                 output = model(images, training=False)
         except Stop:
             pass
         seeds = [scope.get_current_value(variable) for variable in state.seeds]
     return output, seeds
+
+
+@contextmanager
+def _values_kept(model: Any) -> Iterator[None]:
+    """Let no layer throw its values away to compute them again for gradients: from there they cannot be taken out."""
+    layers = {id(each): each for each in (model, *(place.operation for place in walk(model).values()))}.values()
+    found = [(layer, mode) for layer in layers if (mode := vars(layer).get("_remat_mode")) is not None]
+    try:
+        for layer, _ in found:
+            vars(layer)["_remat_mode"] = None
+        yield
+    finally:
+        for layer, mode in found:
+            vars(layer)["_remat_mode"] = mode

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...layers import LOGITS, Layers
-from ...recorded import N_PROBES, Part, Path, Recording, forward_failed, layers_of
+from ...recorded import N_PROBES, Part, Path, Recording, forward_failed, layers_of, probe_images
 from .engine import Engine
 from .forward import State, run
-from .layout import canonical_shape, default_format, is_floating_array, shape_of
+from .layout import MAP_AXES, Layout, Layouts, canonical_shape, is_floating_array, shape_of
+from .listening import Call
 from .refusing import weights_fixed
 from .walking import Place, walk
 
-__all__ = ["N_PROBES", "list_layers"]
+__all__ = ["Listed", "list_layers"]
+
+_Calls = dict[int | str, list[dict[Path, Layout]]]
 
 
-def list_layers(model: Any, state: State, engine: Engine, image_shape: tuple[int, ...], *, name: str) -> Layers:
+@dataclass(frozen=True)
+class Listed:
+    """What was learnt of a model for images of one shape.
+
+    Parameters
+    ----------
+    layers : Layers
+        What it offers.
+    calls : mapping
+        Layouts of what each call of a layer returned, by the path in its output; by the layer's id, and `LOGITS`.
+    """
+
+    layers: Layers
+    calls: Mapping[int | str, Sequence[Mapping[Path, Layout]]]
+
+
+def list_layers(
+    model: Any, state: State, engine: Engine, image_shape: tuple[int, ...], *, name: str, data_format: str
+) -> Listed:
     """Trace the model for a few images and list what ran.
 
     Parameters
@@ -34,6 +56,8 @@ def list_layers(model: Any, state: State, engine: Engine, image_shape: tuple[int
         One image in the model's layout.
     name : str
         Of the model, for messages.
+    data_format : {'channels_first', 'channels_last'}
+        Of the images.
 
     Raises
     ------
@@ -47,27 +71,23 @@ def list_layers(model: Any, state: State, engine: Engine, image_shape: tuple[int
     with weights_fixed(model):
         recordings = []
         for n_images in N_PROBES:
-            images = _gradients(image_shape)[:n_images]
+            images = probe_images(image_shape)[:n_images]
+            layout = Layout(len(image_shape) >= MAP_AXES, data_format, image_shape)
             try:
-                recordings.append(_recorded(model, state, engine, images))
+                recordings.append(_recorded(model, state, engine, images, layout))
             except Exception as error:
                 is_full, shape = engine.is_out_of_memory(error), images.shape
                 raise forward_failed(
                     _cause_of(error), model=name, batch_shape=shape, is_out_of_memory=is_full
                 ) from error
-    return layers_of(*recordings, model=name)
+    (short, calls), (long, _) = recordings
+    return Listed(layers_of(short, long, model=name), calls)
 
 
-def _gradients(image_shape: tuple[int, ...]) -> np.ndarray:
-    """Return as many images as the longest pass takes, all different and none of them blank."""
-    gradient = np.linspace(-1, 1, int(np.prod(image_shape)), dtype=np.float32).reshape(image_shape)
-    return np.stack([gradient, gradient[::-1], -gradient])
-
-
-def _recorded(model: Any, state: State, engine: Engine, images: np.ndarray) -> Recording:
+def _recorded(model: Any, state: State, engine: Engine, images: np.ndarray, layout: Layout) -> tuple[Recording, _Calls]:
     with suppress(Exception):  # what cannot be traced, for its path depends on values, may still run
-        return _record(model, state, engine, images, is_traced=True)
-    return _record(model, state, engine, images, is_traced=False)
+        return _record(model, state, engine, images, layout, is_traced=True)
+    return _record(model, state, engine, images, layout, is_traced=False)
 
 
 def _cause_of(error: Exception) -> Exception:
@@ -78,21 +98,29 @@ def _cause_of(error: Exception) -> Exception:
     return error
 
 
-def _record(model: Any, state: State, engine: Engine, images: np.ndarray, *, is_traced: bool) -> Recording:
+def _record(
+    model: Any, state: State, engine: Engine, images: np.ndarray, layout: Layout, *, is_traced: bool
+) -> tuple[Recording, _Calls]:
     """Run one pass that listens to every layer, in a graph or eagerly."""
     recording = Recording(is_floating_array)
     places = list(walk(model).values())
-    default = default_format(places)
+    layouts = Layouts(layout)
+    calls: _Calls = {}
     first_places = {id(place.operation): place for place in reversed(places) if not place.loop}
     operations = [place.operation for place in first_places.values()]
 
-    def hear(operation: Any, output: Any) -> None:
-        place = first_places[id(operation)]
-        recording.hear((id(operation), ""), output, lambda path, leaf: _part_of(leaf, place, path, default))
+    def take_down(key: int | str, call: Call, place: Place | None) -> None:
+        found = layouts.hear(call, place)
+        calls.setdefault(key, []).append(found)
+        heard_as = LOGITS if place is None else (key, "")
+        recording.hear(heard_as, call.output, lambda path, leaf: _part_of(leaf, found[path]))
+
+    def hear(call: Call) -> None:
+        take_down(id(call.operation), call, first_places[id(call.operation)])
 
     def compute(values: Sequence[Any], images: Any) -> None:
         output, _ = run(model, state, values, images, operations, hear)
-        recording.hear(LOGITS, output, lambda path, leaf: _part_of(leaf, None, path, default))
+        take_down(LOGITS, Call(model, (), output, has_inner=True), None)
 
     for place in places:
         key = (id(place.operation), place.loop)
@@ -104,7 +132,7 @@ def _record(model: Any, state: State, engine: Engine, images: np.ndarray, *, is_
     else:
         compute(values, engine.tensor(images))
     recording.close()
-    return recording
+    return recording, calls
 
 
 def _why_not(place: Place) -> str:
@@ -117,9 +145,9 @@ def _why_not(place: Place) -> str:
     )
 
 
-def _part_of(leaf: Any, place: Place | None, path: Path, default: str) -> Part:
+def _part_of(leaf: Any, layout: Layout) -> Part:
     shape = shape_of(leaf)
     known = tuple(length for length in shape if length is not None)
     if len(known) < len(shape):
         raise ValueError("the graph does not know this shape")  # a real pass will
-    return Part(canonical_shape(known, place, path, default), (id(leaf), getattr(leaf, "_version", 0)))
+    return Part(canonical_shape(known, layout), (id(leaf), getattr(leaf, "_version", 0)))

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ...errors import DeviceError
-from .engine import Compute, Engine
+from .engine import Compute, Engine, device_parts
 
 __all__ = ["JaxEngine"]
 
@@ -24,10 +24,10 @@ class JaxEngine(Engine):
         super().__init__(device)
         self._device: Any = None
         if device is not None:
-            kind, _, number = device.replace("cuda", "gpu").lower().partition(":")
+            kind, number = device_parts(device)
             try:
-                self._device = jax.devices(kind)[int(number or 0)]
-            except (RuntimeError, ValueError, IndexError) as error:
+                self._device = dict(enumerate(jax.devices(kind)))[number]
+            except (RuntimeError, KeyError) as error:
                 raise DeviceError(
                     f"device={device!r} was asked for, but JAX {jax.__version__} finds {jax.devices()} here. Leave "
                     f"device out to run on what there is."

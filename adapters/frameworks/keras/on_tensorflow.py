@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import DeviceError
-from .engine import Compute, Engine
+from .engine import Compute, Engine, device_parts
 
 __all__ = ["TensorFlowEngine"]
 
@@ -23,15 +23,14 @@ class TensorFlowEngine(Engine):
     def __init__(self, device: str | None) -> None:
         super().__init__(device)
         if device is not None:
-            kind, _, number = device.replace("cuda", "gpu").upper().strip("/").partition(":")
-            present = tf.config.list_logical_devices(kind)
-            if (not number.isdigit() and number) or int(number or 0) >= len(present):
+            kind, number = device_parts(device)
+            if number not in range(len(tf.config.list_logical_devices(kind.upper()))):
                 known = [found.name for found in tf.config.list_logical_devices()]
                 raise DeviceError(
                     f"device={device!r} was asked for, but TensorFlow {tf.__version__} finds {', '.join(known)} here. "
                     f"Leave device out to run on what there is."
                 )
-            self.device = f"{kind}:{number or 0}"
+            self.device = f"{kind.upper()}:{number}"
 
     def scope(self) -> AbstractContextManager[Any]:
         """Place what runs on the device, if one was asked for."""

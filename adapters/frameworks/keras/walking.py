@@ -11,12 +11,11 @@ import keras
 
 from ...layers import LOGITS
 
-__all__ = ["Place", "attributes", "is_named_automatically", "structure", "walk"]
+__all__ = ["Place", "attributes", "is_named_automatically", "walk"]
 
 # inside these a layer runs once per step of a loop of the backend, where its values cannot be taken out
 _LOOPS = (keras.layers.RNN, keras.layers.TimeDistributed)
 _ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention")
-_SIMPLE = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,6 @@ class Place:
         ``outer/inner`` for a layer in a nested model.
     operation : keras.Operation
         The layer; in functional models also an operation such as ``Add`` that is no layer.
-    data_format : {'channels_first', 'channels_last'}, optional
-        What the layer itself says; None where it says nothing.
     is_inside_attention : bool
         Whether the axes of its output are heads and positions, not rows and columns.
     loop : str
@@ -39,14 +36,12 @@ class Place:
 
     name: str
     operation: Any
-    data_format: str | None = None
     is_inside_attention: bool = False
     loop: str = ""
 
-    @property
-    def is_attention(self) -> bool:
-        """Whether this is an attention layer, whose second output are its scores."""
-        return _is_attention(self.operation)
+    def is_scores(self, path: tuple[str, ...]) -> bool:
+        """Tell whether a part of the output has heads and positions: any inside an attention, and its second output."""
+        return self.is_inside_attention or (_is_attention(self.operation) and path[:1] == ("1",))
 
 
 def walk(model: Any) -> dict[str, Place]:
@@ -58,23 +53,11 @@ def walk(model: Any) -> dict[str, Place]:
         found[name] = Place(
             name,
             operation,
-            getattr(operation, "data_format", None),
             is_inside_attention=any(_is_attention(outer) for outer in ancestors),
             loop=loops[0] if loops else "",
         )
     found.pop(LOGITS, None)  # that name is the final output's
     return found
-
-
-def structure(model: Any) -> Iterator[object]:
-    """Yield what a listing and a compiled forward pass depend on: a model that was changed since is read anew."""
-    for name, place in walk(model).items():
-        yield name, id(place.operation), type(place.operation)
-        for key, value in vars(place.operation).items():
-            if not key.startswith("_") and (isinstance(value, _SIMPLE) or callable(value)):
-                yield key, value if isinstance(value, _SIMPLE) else id(value)
-    for variable in model.variables:
-        yield id(variable), tuple(variable.shape), variable.dtype
 
 
 def is_named_automatically(operation: Any) -> bool:

@@ -18,16 +18,17 @@ import onnx
 from onnx import numpy_helper
 
 from ...contract import Adapter, Forward, InputSpec, is_instance_of
-from ...errors import UnsupportedModelError
+from ...errors import UnsupportedModelError, listing
 from ...layers import LayerRequest, Layers
 from ...outputs import pick
-from .graph import cut_to, digest_of, image_input, seed_random_nodes, tensors_in
+from .graph import cut_to, digest_of, files_of, image_input, seed_random_nodes, set_to_inference, tensors_in
+from .layout import channel_axes
 from .listing import Listing, is_floating_array, list_nodes
 from .sessions import Reading, choose_providers, start_session
 
 __all__ = ["OnnxAdapter"]
 
-_MAX_SESSIONS = 4
+_MAX_KEPT = 4  # listings, and sessions
 _HALVES = ("tensor(float16)", "tensor(bfloat16)")
 
 
@@ -35,14 +36,17 @@ class OnnxAdapter(Adapter):
     """Reads ONNX models through ONNX Runtime.
 
     A layer is a node of the graph, under its name, or under its output tensor's where the nodes have no names of their
-    own; the tensor's name finds every node. Values are as ONNX's operators lay them out, channels before rows and
-    columns. To look into local functions, first apply ``onnx.inliner.inline_local_functions``.
+    own; the tensor's name finds every node. What the graph itself calls ``logits`` is the final output, else what it
+    returns first. Channels come before rows and columns, also where the graph has them last. Dropout and batch
+    normalisation infer, even where the graph was exported for training. To look into local functions, first apply
+    ``onnx.inliner.inline_local_functions``.
 
     Parameters
     ----------
     model : str, Path, bytes, onnx.ModelProto or onnxruntime.InferenceSession
         A ``.onnx`` file, its content, the parsed model, or a session, whose class and options (operators of other
-        packages) then make ours, too. Left as found; a file or ``ModelProto`` that was changed since is read anew.
+        packages) then make ours, too. Left as found. A file, also one with weights beside it, or a ``ModelProto`` that
+        was changed since is read anew.
     device : str, optional
         An execution provider: ``'CUDAExecutionProvider'``, short ``'cuda'``, ``'cuda:1'``, ``'cpu'``. None takes CUDA
         where this build of ONNX Runtime has it, and a session's own providers.
@@ -64,8 +68,14 @@ class OnnxAdapter(Adapter):
         self._providers = choose_providers(device, self._session)
         graph = self._load()
         self._name = self._source.stem if isinstance(self._source, Path) else graph.graph.name or "onnx_model"
+        if (files := files_of(graph)) and self._session is None and not isinstance(self._source, Path):
+            raise UnsupportedModelError(
+                f"{self._name} keeps weights in other files ({listing(files)}), which nobody finds without its path; "
+                f"expected a model with its weights. Pass the path of the .onnx file, or what onnx.load(path) gives."
+            )
         self._image = image_input(graph, self._name)
-        self._listed: dict[Hashable, Listing] = {}
+        self._listed: OrderedDict[Hashable, Listing] = OrderedDict()
+        self._files: tuple[Hashable, tuple[Path, ...]] = (None, ())
         self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
 
     @classmethod
@@ -136,27 +146,26 @@ class OnnxAdapter(Adapter):
 
     def _list(self, image_shape: tuple[int, ...], stamp: Hashable) -> Listing:
         key = (image_shape, stamp)
-        if key not in self._listed:
+        found = self._listed.get(key)
+        if found is None:
             model = self._load()
             read = functools.partial(self._read, model)
-            self._listed[key] = list_nodes(
-                model, self._image.name, image_shape, read, self._name, self.is_out_of_memory
-            )
-        return self._listed[key]
+            found = list_nodes(model, self._image.name, image_shape, read, self._name, self.is_out_of_memory)
+        _keep(self._listed, key, found)
+        return found
 
     def _reading(self, tensors: list[str], types: Mapping[str, str], stamp: Hashable) -> Reading:
         """Return what reads some tensors: made once, but for each run anew where the graph draws random numbers."""
         key = (tuple(tensors), stamp)
-        reading = self._readings.pop(key, None) or self._read(self._load(), tensors, types)
+        reading = self._readings.get(key) or self._read(self._load(), tensors, types)
         if not reading.is_random:
-            self._readings[key] = reading
-            while len(self._readings) > _MAX_SESSIONS:
-                self._readings.popitem(last=False)
+            _keep(self._readings, key, reading)
         return reading
 
     def _read(self, model: onnx.ModelProto, tensors: Sequence[str], types: Mapping[str, str]) -> Reading:
         halves = [tensor for tensor in tensors if types.get(tensor) in _HALVES]
         cut = cut_to(model, self._image, tensors, halves=halves)
+        set_to_inference(cut)
         is_random = seed_random_nodes(cut)
         folder = self._source.resolve().parent if isinstance(self._source, Path) else None
         session = start_session(
@@ -168,7 +177,13 @@ class OnnxAdapter(Adapter):
             is_required=self.device is not None,
         )
         dims = self._image.type.tensor_type.shape.dim
-        return Reading(session, tensors, n_fixed=dims[0].dim_value or None if dims else None, is_random=is_random)
+        return Reading(
+            session,
+            tensors,
+            n_fixed=dims[0].dim_value or None if dims else None,
+            is_random=is_random,
+            channel_axes=channel_axes(model, self._image.name, 3) if self.input.channel_axis == -1 else None,
+        )
 
     def _load(self, *, with_weights: bool = False) -> onnx.ModelProto:
         """Read the model; weights in files beside it stay there where a session finds them by itself."""
@@ -194,13 +209,32 @@ class OnnxAdapter(Adapter):
         return model
 
     def _stamp(self) -> Hashable:
-        """Return what changes when the model does."""
-        if isinstance(self._source, Path) and self._source.exists():
-            status = self._source.stat()
-            return status.st_mtime_ns, status.st_size
-        if isinstance(self._source, bytes):
-            return hash(self._source)  # Python keeps it with them
-        return digest_of(self._load())
+        """Return what changes when the model does, or one of the files that hold its weights."""
+        source = self._source
+        if isinstance(source, bytes):
+            return hash(source)  # Python keeps it with them
+        if isinstance(source, onnx.ModelProto) or not source.exists():
+            return digest_of(self._load())
+        own = _state_of(source)
+        if self._files[0] != own:
+            self._files = (own, tuple(source.parent / name for name in files_of(self._load())))
+        return own, *(_state_of(path) for path in self._files[1])
+
+
+def _keep(kept: OrderedDict[Hashable, Any], key: Hashable, value: Any) -> None:
+    """Put a value last, and let go of those that were not asked for the longest."""
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > _MAX_KEPT:
+        kept.popitem(last=False)
+
+
+def _state_of(path: Path) -> tuple[str, int, int]:
+    """Return what changes when a file is written; a file that is not there has a state, too."""
+    if not path.exists():
+        return path.name, -1, -1
+    status = path.stat()
+    return path.name, status.st_mtime_ns, status.st_size
 
 
 def _source_of(model: Any) -> Path | bytes | onnx.ModelProto:

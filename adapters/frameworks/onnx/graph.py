@@ -15,7 +15,18 @@ from onnx import TensorProto, defs, helper
 from ...errors import UnsupportedModelError, listing
 from ...layers import LOGITS
 
-__all__ = ["Node", "cut_to", "digest_of", "image_input", "nodes_of", "output_parts", "seed_random_nodes", "tensors_in"]
+__all__ = [
+    "Node",
+    "cut_to",
+    "digest_of",
+    "files_of",
+    "image_input",
+    "nodes_of",
+    "output_parts",
+    "seed_random_nodes",
+    "set_to_inference",
+    "tensors_in",
+]
 
 AS_FLOAT = "/float32"
 _IMAGE_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
@@ -95,9 +106,15 @@ def nodes_of(model: onnx.ModelProto, image: str) -> list[Node]:
     return found
 
 
-def output_parts(model: onnx.ModelProto) -> dict[str, str]:
-    """Return the outputs of the graph by name."""
-    return {each.name: each.name for each in model.graph.output}
+def output_parts(model: onnx.ModelProto, nodes: Sequence[Node]) -> dict[str, str]:
+    """Return the outputs of the graph by name; a node or tensor of its own that is called logits is one, too."""
+    outputs = {each.name: each.name for each in model.graph.output}
+    computed = [node for node in nodes if node.is_needed and node.sees_image]
+    tensors = {tensor for node in computed for tensor in node.parts.values()}
+    named = [next(iter(node.parts.values())) for node in computed if node.names[0] == LOGITS]
+    if LOGITS in outputs or not (named or LOGITS in tensors):
+        return outputs
+    return {LOGITS: LOGITS if LOGITS in tensors else named[0], **outputs}
 
 
 def cut_to(
@@ -153,6 +170,22 @@ def seed_random_nodes(model: onnx.ModelProto) -> bool:
     return is_random
 
 
+def set_to_inference(model: onnx.ModelProto) -> None:
+    """Have no node drop values at random or take its statistics from the batch, as exports for training do."""
+    holders = [model.graph, *model.functions]
+    used = {tensor for node in _all_nodes(holders) for tensor in node.input}
+    used.update(each.name for graph in [model.graph, *_subgraphs(holders)] for each in graph.output)
+    used.update(tensor for function in model.functions for tensor in function.output)
+    for node in _all_nodes(holders):
+        if node.op_type == "Dropout":
+            del node.input[2:]  # training_mode
+        elif node.op_type == "BatchNormalization" and used.isdisjoint(node.output[1:]):
+            del node.output[1:]  # running statistics, which only training has
+            kept = [each for each in node.attribute if each.name != "training_mode"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
 def tensors_in(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
     """Yield every tensor that a model is made of: initializers, and constants in nodes, also of functions."""
     for graph in [model.graph, *_subgraphs([model.graph, *model.functions])]:
@@ -163,6 +196,13 @@ def tensors_in(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]
         for attribute in node.attribute:
             for number, tensor in enumerate([*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors]):
                 yield f"{next(iter(node.output), '')}/{attribute.name}/{number}", tensor
+
+
+def files_of(model: onnx.ModelProto) -> list[str]:
+    """Return the files that hold tensors of a model, relative to its own; only where they were not read into it."""
+    outside = (tensor for _, tensor in tensors_in(model) if tensor.data_location == TensorProto.EXTERNAL)
+    entries = (entry for tensor in outside for entry in tensor.external_data)
+    return list(dict.fromkeys(entry.value for entry in entries if entry.key == "location"))
 
 
 def digest_of(model: onnx.ModelProto) -> bytes:
@@ -216,6 +256,8 @@ def _all_nodes(holders: Sequence[Any]) -> Iterator[onnx.NodeProto]:
 def _parts_of(node: onnx.NodeProto, model: onnx.ModelProto) -> dict[str, str]:
     """Name the outputs of a node as its operator or function does, by number where that gives several one name."""
     formal: list[str] = []
+    if node.op_type == "BatchNormalization":  # the others are statistics of a batch in training
+        return {"0": node.output[0]}
     if len(node.output) > 1:
         own = next((each for each in model.functions if (each.domain, each.name) == (node.domain, node.op_type)), None)
         formal = list(own.output) if own is not None else _formal_outputs(node, model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import onnx
 
 from ...errors import ActivationShapeError, did_you_mean
 from ...layers import LOGITS, LayerRequest, Layers
-from ...recorded import N_PROBES, Part, Recording, forward_failed, layers_of
+from ...recorded import N_PROBES, Part, Recording, forward_failed, layers_of, probe_images
+from ...requested import part_of
 from .graph import Node, nodes_of, output_parts
 from .sessions import Reading
 
@@ -19,6 +20,7 @@ __all__ = ["Listing", "is_floating_array", "list_nodes"]
 
 _FLOATING = ("tensor(float)", "tensor(float16)", "tensor(bfloat16)", "tensor(double)")
 _BFLOAT16 = "tensor(bfloat16)"
+_MIXED = "its first axis is as long as the batch of this graph, but is not the batch. Request another layer."
 _CONSTANT = "it does not depend on the images. Request another layer."
 
 
@@ -49,7 +51,7 @@ class Listing:
             If the node has no such part, or it holds no floating-point numbers.
         """
         parts = self.parts[request.name]
-        path = request.path or (self.layers[request.name].part_of(0) if request.name in self.layers else ())
+        path = part_of(request, 0, self.layers)
         part, tensors = ".".join(path), list(parts.values())
         if part in parts or not path:
             tensor = parts[part] if path else tensors[0]
@@ -105,34 +107,37 @@ def list_nodes(
     BudgetError
         If it does not fit into the memory of the device.
     """
-    nodes, outputs = nodes_of(model, image), output_parts(model)
+    nodes = nodes_of(model, image)
+    outputs = output_parts(model, nodes)
     seen = [node for node in nodes if node.is_needed and node.sees_image]
-    tensors = list(dict.fromkeys([*(tensor for node in seen for tensor in node.parts.values()), *outputs]))
+    tensors = list(dict.fromkeys([*(tensor for node in seen for tensor in node.parts.values()), *outputs.values()]))
     reading = read(tensors, {})
     types = reading.types
     floating = [tensor for tensor in tensors if types[tensor] in _FLOATING]
     # NumPy has no bfloat16: to be read it must be known beforehand
     reading = read(floating, types) if _BFLOAT16 in types.values() else reading.narrowed_to(floating)
-    recordings = []
+    images = probe_images(image_shape)
+    recordings: list[Recording] = []
+    mixed: set[str] = set()
     for n_images in N_PROBES:
         try:
-            values = reading(_gradients(image_shape, n_images))
+            values = reading(images[:n_images])
+            mixed = mixed if recordings else reading.mixed(images)
         except Exception as error:
             is_full, shape = is_out_of_memory(error), (n_images, *image_shape)
             raise forward_failed(error, model=name, batch_shape=shape, is_out_of_memory=is_full) from error
-        recordings.append(_recorded(nodes, outputs, types, values))
+        values = {tensor: value for tensor, value in values.items() if tensor not in mixed}
+        recordings.append(_recorded(nodes, outputs, types, values, mixed))
     layers = layers_of(*recordings, model=name)
     return Listing(layers, {each: node.parts for node in nodes for each in node.names} | {LOGITS: outputs}, types)
 
 
-def _gradients(image_shape: tuple[int, ...], n_images: int) -> np.ndarray:
-    """Return images that are all different and none of them blank."""
-    gradient = np.linspace(-1, 1, int(np.prod(image_shape)), dtype=np.float32).reshape(image_shape)
-    return np.stack([gradient / (1 + number) for number in range(n_images)])
-
-
 def _recorded(
-    nodes: Sequence[Node], outputs: Mapping[str, str], types: Mapping[str, str], values: Mapping[str, Any]
+    nodes: Sequence[Node],
+    outputs: Mapping[str, str],
+    types: Mapping[str, str],
+    values: Mapping[str, Any],
+    mixed: Collection[str],
 ) -> Recording:
     recording = Recording(is_floating_array)
     output = Node((LOGITS,), "ModelProto", dict(outputs), is_needed=True, sees_image=True)
@@ -142,6 +147,7 @@ def _recorded(
         if node.is_needed and not found:
             kinds = ", ".join(types[tensor] for tensor in node.parts.values() if tensor in types)
             reason = f"it returns {kinds}, no floating-point numbers. Request another layer." if kinds else _CONSTANT
+            reason = _MIXED if any(tensor in mixed for tensor in node.parts.values()) else reason
         for each in node.names:
             recording.expect(key, each, node.kind, unreadable=reason)
         if found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,21 @@ class Reading:
         Number of images that the graph takes at a time; shorter batches are filled up with their last image.
     is_random : bool
         Whether the graph draws random numbers; each session draws the same, from its start.
+    channel_axes : mapping of str to int, optional
+        Of tensors of four axes, where it may be another one than the second, as which it comes out.
     """
 
-    def __init__(self, session: Any, tensors: Sequence[str], *, n_fixed: int | None, is_random: bool) -> None:
+    def __init__(
+        self,
+        session: Any,
+        tensors: Sequence[str],
+        *,
+        n_fixed: int | None,
+        is_random: bool,
+        channel_axes: Mapping[str, int] | None = None,
+    ) -> None:
         self.is_random = is_random
+        self._axes = channel_axes or {}
         outputs = session.get_outputs()[: len(tensors)]
         self.types: dict[str, str] = {name: each.type for name, each in zip(tensors, outputs, strict=True)}
         self._session, self._n_fixed = session, n_fixed
@@ -153,12 +164,40 @@ class Reading:
             for start in range(0, len(batch), size)
         ]
         joined = (_joined([part[number] for part in parts], size, len(batch)) for number in range(len(self._outputs)))
-        return dict(zip(self.types, joined, strict=True))
+        values = zip(self.types, joined, strict=True)
+        return {name: _channels_first(value, self._axes.get(name, 1)) for name, value in values}
+
+    def mixed(self, images: np.ndarray) -> set[str]:
+        """Return tensors whose first axis is as long as a fixed batch, but is not it: one image changes other rows.
+
+        Parameters
+        ----------
+        images : array of shape (n_images, ...), float32
+            At least two, all different.
+        """
+        if self._n_fixed in (None, 1) or self.is_random:
+            return set()
+        same = np.repeat(images[:1], self._n_fixed, axis=0)
+        one_changed = np.concatenate([same[:-1], images[1:2]])
+        runs = [self._session.run(self._outputs, {self._input: each}) for each in (same, one_changed)]
+        pairs = zip(self.types, *runs, strict=True)
+        return {name for name, *pair in pairs if pair[0].shape[:1] == (self._n_fixed,) and _differ(*pair)}
+
+
+def _differ(before: np.ndarray, after: np.ndarray) -> bool:
+    """Tell whether values differ, but for the last row, by more than kernels round."""
+    before, after = before[:-1], after[:-1]
+    rounding = 1e-5 * float(np.max(np.abs(before), initial=0))
+    return not np.allclose(before, after, rtol=1e-3, atol=rounding, equal_nan=True)
 
 
 def _filled_up(images: np.ndarray, size: int) -> np.ndarray:
     n_missing = size - len(images)
     return np.concatenate([images, np.repeat(images[-1:], n_missing, axis=0)]) if n_missing else images
+
+
+def _channels_first(value: Any, axis: int) -> Any:
+    return np.moveaxis(value, axis, 1) if axis > 1 and value.ndim == 4 else value
 
 
 def _joined(values: list[Any], size: int, n_images: int) -> Any:

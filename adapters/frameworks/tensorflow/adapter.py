@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from .network import Program
 from .tracing import EXCLUSIVE
 
 __all__ = ["TensorFlowAdapter"]
+
+_N_KEPT = 2
 
 
 class TensorFlowAdapter(Adapter):
@@ -59,8 +62,8 @@ class TensorFlowAdapter(Adapter):
         self._device = _choose_device(device)
         self._network = kind.network_of(model, self._device)
         self.asynchronous = not self._network.places_on_host and _is_accelerator(self._device)
-        self._structure: Hashable = None
-        self._programs: dict[tuple[int, ...], Program] = {}
+        self._structure: object = None
+        self._programs: OrderedDict[tuple[int, ...], Program] = OrderedDict()
 
     @classmethod
     def accepts(cls, model: object) -> bool:
@@ -88,12 +91,13 @@ class TensorFlowAdapter(Adapter):
 
     def layers(self, image_shape: tuple[int, ...]) -> Layers:
         """List the layers from one traced graph, run on a few images for the shapes."""
-        return self._program(tuple(image_shape)).layers
+        return self._listed(tuple(image_shape))[1]
 
     @contextmanager
     def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
         """Give the pruned forward pass; see `adapters.contract.Adapter.open`."""
-        with self._program(tuple(image_shape)).open(requests) as read:
+        program, _ = self._listed(tuple(image_shape))
+        with program.open(requests) as read:
 
             def forward(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:
                 return read(batch)
@@ -120,15 +124,19 @@ class TensorFlowAdapter(Adapter):
         """Recognise TensorFlow's out-of-memory error."""
         return isinstance(error, tf.errors.ResourceExhaustedError)
 
-    def _program(self, image_shape: tuple[int, ...]) -> Program:
-        """Return the program for images of a shape; a model that was changed since is traced anew."""
-        with EXCLUSIVE:
+    def _listed(self, image_shape: tuple[int, ...]) -> tuple[Program, Layers]:
+        """Return the program for images of a shape, and its layers; a model that was changed since is traced anew."""
+        with EXCLUSIVE:  # listing runs the model, too
             found = self._network.structure()
             if found != self._structure:
-                self._structure, self._programs = found, {}
-            if image_shape not in self._programs:
-                self._programs[image_shape] = self._network.program(image_shape)
-            return self._programs[image_shape]
+                self._structure = found
+                self._programs.clear()
+            program = self._programs.get(image_shape) or self._network.program(image_shape)
+            self._programs[image_shape] = program
+            self._programs.move_to_end(image_shape)
+            while len(self._programs) > _N_KEPT:
+                self._programs.popitem(last=False)
+            return program, program.layers
 
 
 def _choose_device(asked: str | None) -> str | None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from ...errors import AdapterError, LayerNeverRanError
+from ...errors import AdapterError
 from ...layers import LOGITS, LayerRequest
 from ...outputs import pick
-from ...recorded import Part, Path, Recording, forward_failed
+from ...recorded import Part, Path, Recording, forward_failed, probe_images
+from ...requested import is_due, never_reached, part_of
 from .layout import canonical, canonical_shape, is_channels_last
 from .network import Place, Program, Read, is_floating
-from .tracing import EXCLUSIVE, SEED, Stop, listening, reason_of
+from .tracing import EXCLUSIVE, SEED, Stop, listening, reason_of, without_new_variables
 
 __all__ = ["EagerProgram"]
 
@@ -35,6 +35,8 @@ class EagerProgram(Program):
         Whose calls to hear.
     places : sequence of Place
         Their names, and ``'logits'``.
+    variables : sequence of tf.Variable
+        What a pass may write; set back afterwards.
     image_shape : tuple of int
         One image.
     dtype : tf.DType
@@ -52,6 +54,7 @@ class EagerProgram(Program):
         modules: Sequence[Any],
         places: Sequence[Place],
         *,
+        variables: Sequence[Any],
         image_shape: tuple[int, ...],
         dtype: Any,
         device: str | None,
@@ -59,6 +62,7 @@ class EagerProgram(Program):
     ) -> None:
         super().__init__(model, places)
         self._run, self._modules, self._image_shape = run, modules, image_shape
+        self._variables = variables
         self._dtype, self._device, self._channels_last = dtype, device, channels_last
 
     def record(self, recording: Recording, n_images: int) -> None:
@@ -68,10 +72,9 @@ class EagerProgram(Program):
             shape = tuple(int(length) for length in value.shape)
             return Part(canonical_shape(shape, is_channels_last(value, self._channels_last)), id(value))
 
-        gradient = np.linspace(-1, 1, math.prod(self._image_shape), dtype=np.float32).reshape(self._image_shape)
-        images = np.stack([gradient, gradient[::-1], -gradient][:n_images])
+        images = probe_images(self._image_shape)[:n_images]
         try:
-            with _own_random_state():
+            with EXCLUSIVE, _own_random_state(), _set_back(self._variables):
                 self._pass(images, lambda key, output: recording.hear(key, output, measure))
         except AdapterError:
             raise
@@ -82,11 +85,9 @@ class EagerProgram(Program):
             ) from error
 
     def _pass(self, images: np.ndarray, heard: Callable[[Any, Any], None]) -> None:
-        try:
-            with tf.device(self._device), listening(self._modules, lambda module, output: heard(id(module), output)):
-                heard(LOGITS, self._run(tf.cast(tf.constant(images), self._dtype)))
-        except Stop:
-            pass
+        listen = listening(self._modules, lambda module, output: heard(id(module), output))
+        with suppress(Stop), without_new_variables(), tf.device(self._device), listen:
+            heard(LOGITS, self._run(tf.cast(tf.constant(images), self._dtype)))
 
     @contextmanager
     def open(self, requests: Sequence[LayerRequest]) -> Iterator[Read]:
@@ -101,10 +102,8 @@ class EagerProgram(Program):
             def heard(key: Any, output: Any) -> None:
                 number = counts[key] = counts.get(key, -1) + 1
                 for request in requests:
-                    n_calls = layers[request.name].n_calls if request.name in layers else 1
-                    wanted = n_calls - 1 if request.call is None else request.call
-                    if keys[request.name] == key and number == wanted:
-                        part = request.path or (layers[request.name].part_of(number) if request.name in layers else ())
+                    if keys[request.name] == key and is_due(request, number, layers):
+                        part = part_of(request, number, layers)
                         value = pick(
                             output, part, layer=request.name, n_images=len(batch), is_floating_array=is_floating
                         )
@@ -115,17 +114,25 @@ class EagerProgram(Program):
             self._pass(batch, heard)
             return self._in_order(requests, found)
 
-        with EXCLUSIVE, _own_random_state():
+        with EXCLUSIVE, _own_random_state(), _set_back(self._variables):
             yield read
 
     def _in_order(self, requests: Sequence[LayerRequest], found: Mapping[str, Any]) -> dict[str, Any]:
         for request in requests:
             if request.requested not in found:
-                raise LayerNeverRanError(
-                    f"Layer {request.requested!r} of {self.model} was not reached in this forward pass, though it ran "
-                    f"in a trial pass. The model's path depends on the images; request layers that always run."
-                )
+                raise never_reached(request, self.model)
         return {request.requested: found[request.requested] for request in requests}
+
+
+@contextmanager
+def _set_back(variables: Sequence[Any]) -> Iterator[None]:
+    """Give variables the values again that they had; what is not written meanwhile is not copied."""
+    before = [variable.read_value() for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 @contextmanager

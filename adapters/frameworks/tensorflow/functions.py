@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from ...contract import InputSpec
 from ...errors import AdapterError, ModelForwardError
+from ...inference import inference_arguments
 from ...recorded import forward_failed
-from .network import Network, Program, inference_arguments, is_floating, spec_of_shape
+from .network import Network, Program, is_floating, spec_of_shape
 from .operations import operations_of
 from .pruned import GraphProgram
 from .tracing import converted, listening, reason_of, trace
-from .walking import arrays_in, channels_of, structure_of
+from .walking import arrays_in, channels_of, dtype_of, structure_of
 
 __all__ = ["FunctionNetwork"]
 
@@ -46,7 +47,7 @@ class FunctionNetwork(Network):
             return spec_of_shape(signature[0].shape.as_list())
         return InputSpec(n_channels=channels_of(value for _, value in arrays_in(self._function)), channel_axis=-1)
 
-    def structure(self) -> Hashable:
+    def structure(self) -> object:
         """See `Network.structure`."""
         return structure_of(self._function)
 
@@ -78,16 +79,20 @@ class FunctionNetwork(Network):
             with listening((), lambda module, output: None):
                 found.extend((images, converted(self._function)(images, **self._arguments)))
 
-        function = trace(run, tf.TensorSpec((None, *image_shape), self._dtype))
+        function = trace(run, tf.TensorSpec((self._n_fixed, *image_shape), self._dtype))
         return function, *found
+
+    @property
+    def _n_fixed(self) -> int | None:
+        signature = getattr(self._function, "input_signature", None)
+        return signature[0].shape[0] if signature and signature[0].shape.rank else None
 
     @property
     def _dtype(self) -> Any:
         signature = getattr(self._function, "input_signature", None)
         if signature:
             return signature[0].dtype
-        floating = (value.dtype for _, value in arrays_in(self._function) if isinstance(value, tf.Variable))
-        return next((dtype for dtype in floating if dtype.is_floating), tf.float32)
+        return dtype_of(self._function)
 
     def program(self, image_shape: tuple[int, ...]) -> Program:
         """See `Network.program`."""
@@ -110,6 +115,7 @@ class FunctionNetwork(Network):
             places,
             calls,
             image_shape=image_shape,
+            n_fixed=self._n_fixed,
             device=self._device,
             channels_last=self.input.channel_axis == -1,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,18 @@ import tensorflow as tf
 from ...callables import Preprocess
 from ...contract import InputSpec
 from ...errors import UnsupportedModelError
+from ...inference import inference_arguments
 from ...keras_applications import preprocessing_of
 from ...layers import LOGITS
+from ...structure import Same, comparable
 from .modules import module_program
-from .network import Network, Place, Program, inference_arguments, spec_of_shape
-from .walking import channels_of, structure_of
+from .network import Network, Place, Program, spec_of_shape
+from .walking import LIBRARIES, channels_of, class_attributes, is_of_a_library, variables_in
 
 __all__ = ["LegacyKerasNetwork"]
 
 _MAX_DEPTH = 4
+_VALUES = (bool, int, float, complex, str, bytes, type(None), tuple, np.generic, np.ndarray)
 
 
 class LegacyKerasNetwork(Network):
@@ -65,17 +68,13 @@ class LegacyKerasNetwork(Network):
         """Return what `tf_keras.applications` does before its models, as data; other models do not say."""
         return preprocessing_of(self._model, self.input.size)
 
-    def structure(self) -> Hashable:
+    def structure(self) -> object:
         """Return layers, settings and variables; a model that was changed since is traced anew."""
-        found: list[Hashable] = []
+        found: list[object] = []
         for layer in self._model._flatten_layers():
-            found += [layer.name, id(layer), id(type(layer))]
-            for name, value in vars(layer).items():
-                if not name.startswith("_") and (value is None or isinstance(value, (bool, int, float, str))):
-                    found.append((name, value))
-                elif isinstance(value, np.ndarray) or inspect.isroutine(value):
-                    found.append((name, structure_of(value) if isinstance(value, np.ndarray) else id(value)))
-        found += [(id(variable), tuple(variable.shape), variable.dtype.name) for variable in self._model.variables]
+            found += [layer.name, Same(layer), type(layer)]
+            found += [(name, comparable(value, LIBRARIES)) for name, value in _settings(layer)]
+        found += [(Same(variable), tuple(variable.shape), variable.dtype.name) for variable in self._model.variables]
         return tuple(found)
 
     def weights(self) -> Iterator[tuple[str, Any]]:
@@ -99,12 +98,30 @@ class LegacyKerasNetwork(Network):
             lambda images: self._model(images, **inference_arguments(self._model.call)),
             list(layers.values()),
             list(places.values()),
+            variables=[*self._model.variables, *variables_in(self._model)],
             model=self.identifier,
             image_shape=image_shape,
             dtype=tf.as_dtype(dtype or "float32"),
             device=self._device,
             channels_last=self.input.channel_axis == -1,
         )
+
+
+def _settings(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a layer computes with, beside weights and layers; of what is private, what Keras never writes."""
+    is_keras = is_of_a_library(type(layer).__module__)
+    for name, value in vars(layer).items():
+        is_private = name.startswith("_")
+        if (not is_keras and isinstance(value, _VALUES)) if is_private else not _holds_layers(value, 0):
+            yield name, value
+    yield from class_attributes(layer)
+
+
+def _holds_layers(value: Any, depth: int) -> bool:
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return isinstance(value, tf.Module) or (
+        depth < _MAX_DEPTH and any(_holds_layers(each, depth + 1) for each in inner)
+    )
 
 
 def _below(outer: Any, path: tuple[str, ...], ancestors: tuple[int, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from ...contract import InputSpec
 from ...errors import UnsupportedModelError
+from ...inference import inference_arguments
 from ...layers import LOGITS
 from .eager import EagerProgram
-from .network import Call, Network, Place, Program, inference_arguments, spec_of_shape
+from .network import Call, Network, Place, Program, spec_of_shape
 from .pruned import GraphProgram
 from .tracing import listening, trace
-from .walking import arrays_in, channels_of, modules_in, structure_of
+from .walking import arrays_in, channels_of, dtype_of, modules_in, structure_of, variables_in
 
 __all__ = ["ModuleNetwork", "module_program"]
 
@@ -46,15 +47,19 @@ class ModuleNetwork(Network):
         self._arguments = inference_arguments(type(model).__call__)
 
     @property
+    def _signature(self) -> Any:
+        """What a compiled `__call__` says about its images."""
+        signature = getattr(type(self._model).__call__, "input_signature", None)
+        return signature[0] if signature else None
+
+    @property
     def input(self) -> InputSpec:
         """What the signature says, if there is one; the channels from the kernels."""
-        signature = getattr(type(self._model).__call__, "input_signature", None)
-        shape = signature[0].shape if signature else None
-        if shape is not None and shape.rank == 4:
-            return spec_of_shape(shape.as_list())
+        if self._signature is not None and self._signature.shape.rank == 4:
+            return spec_of_shape(self._signature.shape.as_list())
         return InputSpec(n_channels=channels_of(value for _, value in self.weights()), channel_axis=-1)
 
-    def structure(self) -> Hashable:
+    def structure(self) -> object:
         """See `Network.structure`."""
         return structure_of(self._model)
 
@@ -72,17 +77,14 @@ class ModuleNetwork(Network):
             lambda images: self._model(images, **self._arguments),
             modules,
             places,
+            variables=variables_in(self._model),
             model=self.identifier,
             image_shape=image_shape,
-            dtype=_dtype_of(self._model),
+            dtype=dtype_of(self._model) if self._signature is None else self._signature.dtype,
+            n_fixed=None if self._signature is None or not self._signature.shape.rank else self._signature.shape[0],
             device=self._device,
             channels_last=self.input.channel_axis == -1,
         )
-
-
-def _dtype_of(model: Any) -> Any:
-    dtypes = (value.dtype for _, value in arrays_in(model) if isinstance(value, tf.Variable))
-    return next((dtype for dtype in dtypes if dtype.is_floating), tf.float32)
 
 
 def module_program(
@@ -90,9 +92,11 @@ def module_program(
     modules: Iterable[Any],
     places: Sequence[Place],
     *,
+    variables: Sequence[Any],
     model: str,
     image_shape: tuple[int, ...],
     dtype: Any = tf.float32,
+    n_fixed: int | None = None,
     device: str | None = None,
     channels_last: bool = True,
 ) -> Program:
@@ -106,12 +110,16 @@ def module_program(
         Whose calls to hear.
     places : sequence of Place
         Their names; the key of each is the module's id.
+    variables : sequence of tf.Variable
+        What a pass may write, to be set back afterwards.
     model : str
         Name of the model's class.
     image_shape : tuple of int
         One image.
     dtype : tf.DType
         Of the images.
+    n_fixed : int, optional
+        The only batch length that the model takes.
     device : str, optional
         Where to run.
     channels_last : bool
@@ -131,12 +139,12 @@ def module_program(
 
     shape: dict[str, Any] = {"image_shape": image_shape, "device": device, "channels_last": channels_last}
     try:
-        function = trace(traced, tf.TensorSpec((None, *image_shape), dtype))
+        function = trace(traced, tf.TensorSpec((n_fixed, *image_shape), dtype))
     except UnsupportedModelError:
         raise
     except Exception:  # what cannot be traced may still run; if not, that error says more than this one
-        return EagerProgram(model, run, heard, everything, dtype=dtype, **shape)
-    return GraphProgram(model, function, everything, calls, **shape)
+        return EagerProgram(model, run, heard, everything, variables=variables, dtype=dtype, **shape)
+    return GraphProgram(model, function, everything, calls, n_fixed=n_fixed, **shape)
 
 
 def _is_only_planned(output: Any) -> bool:

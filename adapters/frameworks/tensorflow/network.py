@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,17 +14,14 @@ import tensorflow as tf
 from ...callables import Preprocess
 from ...contract import InputSpec
 from ...layers import LayerRequest, Layers
+from ...preprocessing import Preprocessing
 from ...recorded import N_PROBES, Recording, layers_of
 
-__all__ = ["Call", "Network", "Place", "Program", "Read", "inference_arguments", "is_floating", "spec_of_shape"]
+__all__ = ["Call", "Network", "Place", "Program", "Read", "is_floating", "preprocessing_for", "spec_of_shape"]
 
 Read = Callable[[np.ndarray], Mapping[str, Any]]
 """Takes a batch of images; returns requested text -> value on the device."""
 
-_INFERENCE = {
-    **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
-    **dict.fromkeys(("deterministic", "inference"), True),
-}
 _CHANNELS = (1, 3, 4)
 
 
@@ -116,7 +112,7 @@ class Network(ABC):
         """Make the model ready for images of one shape, as it is now."""
 
     @abstractmethod
-    def structure(self) -> Hashable:
+    def structure(self) -> object:
         """Return what a program depends on; a model that was changed since gets a new one."""
 
     @abstractmethod
@@ -135,19 +131,18 @@ def is_floating(value: Any) -> bool:
     return isinstance(value, tf.Tensor) and bool(value.dtype.is_floating)
 
 
-def inference_arguments(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the arguments by which a forward pass is told not to train, as far as it has any.
+def preprocessing_for(dtype: Any, images: InputSpec) -> Preprocessing | None:
+    """Return what a model of whole numbers can only mean: pixels from 0 to 255; for all others, nobody knows.
 
-    Examples
-    --------
-    >>> inference_arguments(lambda images, training=True: images)
-    {'training': False}
+    Parameters
+    ----------
+    dtype : tf.DType
+        Of the images.
+    images : InputSpec
+        Its size has to be known, and its channels 3.
     """
-    try:
-        parameters = inspect.signature(getattr(function, "python_function", function)).parameters
-    except (TypeError, ValueError):  # what is written in C has none
-        return {}
-    return {name: _INFERENCE[name] for name in parameters if name in _INFERENCE}
+    is_known = dtype.is_integer and images.size is not None and images.n_channels == 3
+    return Preprocessing(images.size, divisor=1.0) if is_known and images.size else None
 
 
 def spec_of_shape(shape: Sequence[int | None] | None) -> InputSpec:

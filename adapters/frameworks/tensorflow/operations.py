@@ -10,14 +10,14 @@ from typing import Any
 from ...layers import LOGITS
 from .network import Call, Place, is_floating
 
-__all__ = ["operations_of"]
+__all__ = ["ends_of", "operations_of"]
 
 # these give the very values of their input, under another name
 _SAME = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient", "Snapshot", "CheckNumerics"})
 # these give them in another shape or order
 _REARRANGED = frozenset({"Reshape", "Squeeze", "ExpandDims", "Transpose"})
-# these hold a graph of their own
 _SEAM = "Func/"  # identities that TensorFlow leaves where it inlined a function
+# these hold a graph of their own
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
@@ -26,17 +26,20 @@ def operations_of(images: Any, output: Any, model: str) -> tuple[list[Place], li
 
     Listed are operations that depend on the images and give floating values. Whether these have one row per image shows
     when they run. An identity is an alias of the operation that it passes on; what only rearranges values is refused.
+    An operation that is itself called ``logits`` is the final output, whatever comes after it.
 
     Parameters
     ----------
     images : tf.Tensor
         The placeholder.
-    output : structure of tf.Tensor
-        What the model returns.
+    output : structure of tf.Tensor, or str
+        What the model returns; in words, why nobody knows.
     model : str
         Its name.
     """
     operations = list(_ordered(_dependent(images)))
+    own = [operation.outputs[0] for operation in operations if operation.name == LOGITS and operation.outputs]
+    output = own[0] if own and is_floating(own[0]) else output
     sources: dict[int, Any] = {id(images.op): _NOTHING}
     shorter = _short_names(operations)
     places: list[Place] = []
@@ -59,7 +62,24 @@ def operations_of(images: Any, output: Any, model: str) -> tuple[list[Place], li
         places += [Place(source.name, name, operation.type) for name in names]
         if same is None:
             calls.append(Call(operation.name, list(operation.outputs)))
+    if isinstance(output, str):
+        return [*places, Place(LOGITS, LOGITS, model, output)], calls
     return [*places, Place(LOGITS, LOGITS, model)], [*calls, Call(LOGITS, output)]
+
+
+def ends_of(images: Any) -> list[Any]:
+    """Return the tensors from which no other floating one is computed, in the order of execution."""
+    ends: list[Any] = []
+    leading: set[int] = set()  # operations that a floating tensor comes out of, or out of what follows
+    for operation in reversed(list(_ordered(_dependent(images)))):
+        floating = [each for each in operation.outputs if is_floating(each)]
+        if floating or any(id(after) in leading for each in operation.outputs for after in each.consumers()):
+            leading.add(id(operation))
+        is_images = operation is images.op
+        for tensor in () if is_images else floating:
+            if not any(id(after) in leading for after in tensor.consumers()) and tensor.shape.rank != 0:
+                ends.insert(0, tensor)
+    return ends
 
 
 _INPUT = "it only rearranges the images. Request a later operation."

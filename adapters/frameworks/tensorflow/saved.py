@@ -44,7 +44,7 @@ class SavedNetwork(ConcreteNetwork):
     def weights(self) -> Iterator[tuple[str, Any]]:
         """Yield every variable that was saved, and the constants of the signature."""
         yield from super().weights()
-        used = {id(variable) for variable in self._function.variables}
+        used = {id(variable) for variable in self._given.variables}
         for number, found in enumerate(tf.train.TrackableView(self._loaded).descendants()):
             if isinstance(found, tf.Variable) and id(found) not in used:
                 yield f"other/{number}/{found.name}", np.asarray(found)
@@ -70,7 +70,7 @@ def _signature_of(loaded: Any) -> Any:
     if not signatures:
         raise UnsupportedModelError(
             "The SavedModel has no signature. Load it and pass a function of it, for example "
-            "adapters.wrap(tf.function(lambda images: loaded(images, training=False))), or save it with signatures=."
+            "adapters.wrap(loaded.__call__.concrete_functions[0]), and keep loaded; or save it with signatures=."
         )
     names = sorted(signatures)
     raise UnsupportedModelError(

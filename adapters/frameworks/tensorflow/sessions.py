@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,13 +13,13 @@ from PIL import Image
 
 from ...callables import Preprocess
 from ...contract import InputSpec
-from ...errors import ModelForwardError, UnsupportedModelError, listing
+from ...errors import DeviceError, ModelForwardError, UnsupportedModelError, listing
 from ...layers import LOGITS, LayerRequest
-from ...recorded import Recording
+from .fetching import Fetch, FetchingProgram, as_given
 from .frozen import require_image_shape
-from .network import Call, Network, Place, Program, spec_of_shape
+from .network import Call, Network, Place, Program, preprocessing_for, spec_of_shape
 from .paths import PATH_SHAPE, FilePaths, paths_of
-from .pruned import Fetch, GraphProgram
+from .session_state import as_found, needed_for, variables_of
 from .tf1 import TF1Model
 
 __all__ = ["SessionNetwork"]
@@ -35,10 +35,12 @@ class SessionNetwork(Network):
     model : TF1Model
         Session, inputs and endpoints.
     device : str, optional
-        Not used: the graph and its session say where operations run.
+        Nothing else than what a session runs on by itself: its graph and its config say where operations run.
 
     Raises
     ------
+    DeviceError
+        If some other device is asked for.
     UnsupportedModelError
         If the placeholder takes neither images nor paths.
     """
@@ -50,6 +52,7 @@ class SessionNetwork(Network):
         self._images, self._endpoints = model.placeholder, model.tensors
         self._takes_paths = self._images.dtype == tf.string
         self._files = FilePaths()
+        _require_free_choice(device)
         if not (self._takes_paths or self._images.dtype.is_floating or self._images.dtype.is_integer):
             raise UnsupportedModelError(
                 f"The placeholder {self._images.name!r} takes {self._images.dtype.name}; expected images, or strings "
@@ -63,21 +66,21 @@ class SessionNetwork(Network):
         return spec_of_shape(None if shape.rank is None else shape.as_list())
 
     def preprocessing(self) -> Preprocess | None:
-        """Hand on paths where the graph reads files."""
-        return self._files if self._takes_paths else None
+        """Hand on paths where the graph reads files, and pixels as they are where it takes whole numbers."""
+        return self._files if self._takes_paths else preprocessing_for(self._images.dtype, self.input)
 
-    def structure(self) -> Hashable:
+    def structure(self) -> object:
         """Nothing is copied from the session, so nothing can be stale."""
         return None
 
     def weights(self) -> Iterator[tuple[str, Any]]:
-        """Yield the session's variables by name, and the constants that endpoints need."""
-        with self._model.session.graph.as_default():
-            variables = tf.compat.v1.global_variables()
+        """Yield the variables and the constants that endpoints need, by name."""
+        needed = needed_for(self._endpoints.values())
         with _explaining(self._model.session):
-            values = self._model.session.run({variable.name: variable for variable in variables})
+            variables = {variable.name: variable for variable in variables_of(self._model.session.graph, needed)}
+            values = self._model.session.run(variables)
         yield from values.items()
-        for operation in _needed_for(self._endpoints.values()):
+        for operation in needed:
             if operation.type == "Const" and operation.outputs[0].dtype.is_floating:
                 yield f"constant/{operation.name}", tf.make_ndarray(operation.get_attr("value"))
 
@@ -102,7 +105,7 @@ class SessionNetwork(Network):
         )
 
 
-class _SessionProgram(GraphProgram):
+class _SessionProgram(FetchingProgram):
     """Endpoints of a session."""
 
     def __init__(
@@ -123,25 +126,15 @@ class _SessionProgram(GraphProgram):
         final = endpoints[model.final]
         super().__init__(
             identifier,
-            None,
             [*places, Place(LOGITS, LOGITS, identifier)],
             [*calls.values(), Call(LOGITS, final)],
             image_shape=image_shape,
             channels_last=channels_last,
+            dtype=images.dtype,
             n_fixed=None if images.shape.rank is None else images.shape[0],
         )
         self._given, self._images, self._files = model, images, files
         self._offset = model.labels_offset
-
-    def record(self, recording: Recording, n_images: int) -> None:
-        """Run a few images, and refuse an offset that leaves nothing."""
-        super().record(recording, n_images)
-        kept = [part.shape for parts in recording[LOGITS].calls for part in parts.values()]
-        if self._offset and any(len(shape) != 2 or shape[1] < 1 for shape in kept):
-            raise UnsupportedModelError(
-                f"labels_offset={self._offset} leaves nothing of the final output {self._given.final!r}, which has "
-                f"shape {kept[0]} after it. Expected shape (n_images, n_classes) with more classes than that."
-            )
 
     def probes(self, n_images: int) -> np.ndarray:
         """Return images to try the model with, or the paths of some."""
@@ -159,41 +152,55 @@ class _SessionProgram(GraphProgram):
 
     @contextmanager
     def fetch(self, tensors: Sequence[Any]) -> Iterator[Fetch]:
-        """See `GraphProgram.fetch`."""
+        """See `FetchingProgram.fetch`; what the endpoints write, such as the moments of a batch, is set back."""
         session, constants = self._given.session, self._given.constants
-        dtype = self._images.dtype.as_numpy_dtype
         with _explaining(session):
             run = session.make_callable(list(tensors), feed_list=[self._images, *constants])
 
         def compute(batch: np.ndarray) -> Sequence[Any]:
-            fed: np.ndarray = paths_of(batch, self.model) if self._images.dtype == tf.string else batch
+            dtype = self._images.dtype
+            fed = paths_of(batch, self.model) if dtype == tf.string else as_given(batch, dtype, self.model)
             with _explaining(session):
-                values: Sequence[Any] = run(fed.astype(dtype, copy=False), *constants.values())
+                values: Sequence[Any] = run(fed, *constants.values())
             return values
 
-        yield self._chunked(compute)
+        with as_found(session, tensors):
+            yield self.chunked(compute)
 
     def finish(self, request: LayerRequest, value: Any, channels_last: bool) -> np.ndarray:
         """Move channels to the front, and leave out the columns that are no classes."""
         value = value if value.dtype == np.float64 else value.astype(np.float32, copy=False)
-        value = value[:, self._offset :] if request.name == LOGITS and self._offset else value
-        return np.moveaxis(value, -1, 1) if channels_last and value.ndim == 4 else value
+        if request.name == LOGITS and self._offset:
+            axis = self._class_axis(value.shape, channels_last)
+            value = value[(slice(None),) * axis + (slice(self._offset, None),)]
+        return np.moveaxis(value, -1, 1) if channels_last and value.ndim > 3 else value
 
-    def _kept_columns(self, key: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-        is_cut = key == LOGITS and self._offset and len(shape) == 2
-        return (shape[0], max(shape[1] - self._offset, 0)) if is_cut else shape
+    def kept_columns(self, key: Any, shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
+        """Leave out the columns that are no classes; an offset that leaves nothing is refused when they are read."""
+        if key != LOGITS or not self._offset or len(shape) < 2:
+            return shape
+        axis = 1 if len(shape) > 2 and not channels_last else len(shape) - 1
+        return (*shape[:axis], max(shape[axis] - self._offset, 0), *shape[axis + 1 :])
+
+    def _class_axis(self, shape: tuple[int, ...], channels_last: bool) -> int:
+        """Return where the classes of the final output are: its only axis, or its channels if there is no space."""
+        axis = 1 if len(shape) > 2 and not channels_last else len(shape) - 1
+        if len(shape) < 2 or math.prod(shape[1:]) != shape[axis] or shape[axis] <= self._offset:
+            raise UnsupportedModelError(
+                f"labels_offset={self._offset} leaves nothing of the final output {self._given.final!r}, which has "
+                f"shape {tuple(shape)}. Expected shape (n_images, n_classes) with more classes than that."
+            )
+        return axis
 
 
-def _needed_for(tensors: Iterable[Any]) -> list[Any]:
-    """Return the operations that tensors are computed from."""
-    found: dict[str, Any] = {}
-    waiting = [tensor.op for tensor in tensors]
-    while waiting:
-        operation = waiting.pop()
-        if operation.name not in found:
-            found[operation.name] = operation
-            waiting.extend(each.op for each in operation.inputs)
-    return list(found.values())
+def _require_free_choice(device: str | None) -> None:
+    """Refuse a device that a session may not run on: it alone knows."""
+    if device is not None and not (device.startswith("CPU") and not tf.config.list_physical_devices("GPU")):
+        raise DeviceError(
+            f"device={device.lower()!r} was asked for, but a session runs where its graph and its config say. Leave "
+            f"device out, and build the graph under tf.device({device!r}), or open the session with "
+            f"config=tf.compat.v1.ConfigProto(device_count={{'GPU': 0}}) to stay on the CPU."
+        )
 
 
 @contextmanager

@@ -16,10 +16,11 @@ import tensorflow as tf
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
 
 from ...errors import UnsupportedModelError
+from ...turns import turn_of
 
-__all__ = ["EXCLUSIVE", "SEED", "Stop", "converted", "listening", "reason_of", "trace"]
+__all__ = ["EXCLUSIVE", "SEED", "Stop", "converted", "listening", "reason_of", "trace", "without_new_variables"]
 
-EXCLUSIVE = threading.RLock()
+EXCLUSIVE = turn_of("tensorflow")
 SEED = 0
 _ABSENT = object()
 _NO_WEIGHTS = (
@@ -75,9 +76,9 @@ def listening(modules: Iterable[Any], heard: Heard) -> Iterator[None]:
             return compiled_call(self, *arguments, **named)
         return converted(self.python_function)(*arguments, **named)
 
-    compiled_call = _function_class().__call__
     replaced: list[tuple[Any, Any]] = []
     with EXCLUSIVE:
+        compiled_call = _function_class().__call__  # in another thread's turn it would be that thread's own
         try:
             _replace(_function_class(), tf.autograph.experimental.do_not_convert(inlined), replaced)
             for cls in {type(module): None for module in modules if callable(module)}:
@@ -130,21 +131,35 @@ def trace(run: Callable[[Any], Any], spec: Any) -> Any:
     UnsupportedModelError
         If the model makes variables when it is called: a run would make weights up, and change the model.
     """
+
+    def traced(images: Any) -> list[Any]:
+        tf.compat.v1.set_random_seed(SEED)  # of this graph only: what is drawn at random in it repeats itself
+        with without_new_variables():
+            run(tf.identity(images, name="brain_adapters_images"))  # a layer may return the images themselves
+        return []
+
+    with EXCLUSIVE, tf.init_scope():
+        return tf.compat.v1.wrap_function(traced, [spec])
+
+
+@contextmanager
+def without_new_variables() -> Iterator[None]:
+    """Let no variable be made meanwhile, in this thread.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the model makes some.
+    """
     refused: list[str] = []
 
     def refuse(_next: Any, **_options: Any) -> Any:
         refused.append(_NO_WEIGHTS)
         raise UnsupportedModelError(_NO_WEIGHTS)
 
-    def traced(images: Any) -> list[Any]:
-        tf.compat.v1.set_random_seed(SEED)  # of this graph only: what is drawn at random in it repeats itself
-        with tf.variable_creator_scope(refuse):
-            run(tf.identity(images, name="brain_adapters_images"))  # a layer may return the images themselves
-        return []
-
     try:
-        with EXCLUSIVE, tf.init_scope():
-            return tf.compat.v1.wrap_function(traced, [spec])
+        with tf.variable_creator_scope(refuse):
+            yield
     except Exception as error:
         if refused:  # autograph rebuilds what passes through it, with a traceback for a message
             raise UnsupportedModelError(refused[0]) from error

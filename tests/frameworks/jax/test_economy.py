@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax import nnx
 
 import adapters
 from adapters.frameworks.jax import JaxAdapter
+from adapters.frameworks.jax.recent import Recent
 from adapters.layers import resolve
 
 N_BLOCKS = 12
@@ -103,3 +107,52 @@ def test_first_block_costs_a_fraction(deep: Any, record_property: Callable[[str,
     ratio = seconds["conv0"] / seconds["logits"]
     record_property("measured", f"jax: the first of {N_BLOCKS} convolutions costs {ratio:.0%} of the full forward pass")
     assert ratio < 0.5
+
+
+class Settings(nnx.Module):
+    """Holds a plain dict, which cannot be hashed, as models hold their settings."""
+
+    def __init__(self, note: Callable[[Any], None]) -> None:
+        self.dense, self.note = nnx.Linear(4, 3, rngs=nnx.Rngs(0)), note
+        self.settings = {"scale": 2.0}
+
+    def __call__(self, values: Any) -> Any:
+        self.note(values.shape)
+        return self.settings["scale"] * self.dense(values)
+
+
+def test_nnx_model_with_settings_is_compiled_once(batch: Callable[..., np.ndarray]):
+    traces: list[Any] = []
+    model, images = Settings(traces.append), list(batch(4, 4))
+    extractor = adapters.wrap(model, preprocessing=adapters.already_preprocessed())
+    before = extractor(images, ["logits"]).values
+    for _ in range(3):
+        extractor(images, ["logits"])
+    assert len(traces) == 3, "two to list, one to compile"
+    model.settings["scale"] = 3.0
+    np.testing.assert_allclose(extractor(images, ["logits"]).values, 1.5 * before, rtol=1e-5)
+
+
+def test_what_was_compiled_last_is_remembered_and_the_oldest_forgotten():
+    made: list[int] = []
+    recent = Recent(2)
+
+    def get(key: int) -> Any:
+        return recent.get([key], lambda: made.append(key) or key)
+
+    assert [get(key) for key in (1, 2, 1, 3, 1, 2)] == [1, 2, 1, 3, 1, 2]
+    assert made == [1, 2, 3, 2]
+    assert len(recent) == 2
+    assert recent.get(np.zeros(2), lambda: "of an array") == "of an array"
+    assert recent.get(np.zeros(2), lambda: "made anew") == "made anew"
+
+
+def test_old_weights_are_let_go(batch: Callable[..., np.ndarray]):
+    model, images = nnx.Linear(4, 3, rngs=nnx.Rngs(0)), list(batch(2, 4))
+    extractor = adapters.wrap(model, preprocessing=adapters.already_preprocessed())
+    extractor(images, ["logits"])
+    old = weakref.ref(model.kernel[...])
+    model.kernel = nnx.Param(2 * model.kernel[...])
+    extractor(images, ["logits"])
+    gc.collect()
+    assert old() is None

@@ -171,3 +171,27 @@ def test_state_of_a_training_is_read(batch):
     state = train_state.TrainState.create(**{**parts, "apply_fn": lambda *_: None})
     with pytest.raises(UnsupportedModelError, match=r"does not say its module; expected module\.apply"):
         adapters.wrap(state)
+
+
+class Featured(nn.Module):
+    """Returns its child's values and something beside them."""
+
+    @nn.compact
+    def __call__(self, images: Any) -> Any:
+        features = nn.Conv(4, (3, 3), name="conv")(images)
+        return {"features": features, "pooled": features.mean((1, 2))}
+
+
+def test_container_that_returns_more_than_its_child_is_a_layer(read, batch):
+    class Outer(nn.Module):
+        @nn.compact
+        def __call__(self, images: Any) -> Any:
+            return nn.Dense(2, name="head")(Featured(name="stem")(images)["pooled"])
+
+    module, variables = initialised(Outer(), 6, 7, 3)
+    images = batch(2, 6, 7, 3)
+    found = captured(module, variables, images)
+    for layer, expected in (("stem:features", found["stem/conv"]), ("stem", found["stem/conv"])):
+        np.testing.assert_allclose(read((module, variables), images, [layer]).values, expected, rtol=1e-4, atol=1e-6)
+    pooled = found["stem/conv"].reshape(2, 4, -1).mean(-1)
+    np.testing.assert_allclose(read((module, variables), images, ["stem:pooled"]).values, pooled, rtol=1e-4, atol=1e-6)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
@@ -151,3 +152,75 @@ def test_function_is_read_where_it_names_values(read, batch, function: Any):
 def test_bare_function_is_not_guessed_at():
     with pytest.raises(UnsupportedModelError, match=r"mlp is a function.*takes a pair \(function, parameters\)"):
         adapters.wrap(mlp)
+
+
+def test_structured_output_keeps_the_order_of_its_keys(read, batch):
+    """The first part is the default; jax itself would sort them."""
+
+    class Named(nn.Module):
+        @nn.compact
+        def __call__(self, values: Any) -> Any:
+            return {"second": nn.Dense(2, name="dense")(values), "first": values}
+
+    class NamedEquinox(eqx.Module):
+        def __call__(self, values: Any) -> Any:
+            return {"second": 2 * values, "first": values}
+
+    images, module = batch(3, 4), Named()
+    variables = module.init(jax.random.key(0), images)
+    expected = module.apply(variables, images)["second"]
+    np.testing.assert_allclose(read((module, variables), list(images)).values, expected, rtol=1e-5)
+    np.testing.assert_allclose(read(NamedEquinox(), list(images)).values, 2 * images, rtol=1e-6)
+
+
+def test_images_come_in_the_precision_that_most_layers_can_take(read, batch):
+    """One layer of half precision must not round the images of all others, whatever its name."""
+
+    class Mixed(nn.Module):
+        @nn.compact
+        def __call__(self, values: Any) -> Any:
+            values = nn.Dense(4, name="stem")(values)
+            return nn.Dense(3, name="adapter", param_dtype=jnp.bfloat16, dtype=jnp.float32)(values)
+
+    images, module = 128 + 50 * batch(3, 4), Mixed()
+    variables = module.init(jax.random.key(0), images)
+    stem = variables["params"]["stem"]
+    expected = images @ np.asarray(stem["kernel"]) + stem["bias"]
+    np.testing.assert_allclose(read((module, variables), list(images), ["stem"]).values, expected, rtol=1e-5)
+
+
+def test_parameters_of_a_function_are_any_nested_arrays_and_settings(read, batch):
+    images, kernel = batch(3, 4), batch(4, 2, seed=1)
+    expected = images @ kernel
+    read_with = {
+        "array": (lambda weights, values: values @ weights, jnp.asarray(kernel)),
+        "settings": (
+            lambda params, values: (values @ params["w"]).reshape(-1, params["n"]),
+            {"w": kernel, "n": 2, "name": "net"},
+        ),
+        "state": (lambda state, values: values @ state["w"], nnx.State({"w": jnp.asarray(kernel)})),
+    }
+    for model in read_with.values():
+        np.testing.assert_allclose(read(model, list(images)).values, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_nnx_model_that_takes_its_random_numbers(read, batch):
+    class Noisy(nnx.Module):
+        def __init__(self) -> None:
+            self.dense = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
+            self.dropout = nnx.Dropout(0.5)
+
+        def __call__(self, values: Any, rngs: nnx.Rngs) -> Any:
+            return self.dropout(self.dense(values), rngs=rngs)
+
+    model, images = Noisy(), batch(3, 4)
+    np.testing.assert_allclose(read(model, list(images)).values, model.dense(images), rtol=1e-4, atol=1e-6)
+
+
+def test_equinox_module_that_was_compiled_is_the_module(batch):
+    model = EquinoxNet(jax.random.key(3))
+    images = batch(2, 3, 8, 9)
+    extractor = adapters.wrap(eqx.filter_jit(model), preprocessing=adapters.already_preprocessed())
+    assert extractor.identifier == "EquinoxNet"
+    assert list(extractor.adapter.layers((3, 8, 9))) == ["convs.0", "convs.1", "token"]
+    np.testing.assert_allclose(extractor(images, ["logits"]).values, jax.vmap(model)(images), rtol=1e-4, atol=1e-6)

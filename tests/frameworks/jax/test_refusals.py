@@ -16,7 +16,13 @@ from flax import linen as nn
 from flax import nnx
 
 import adapters
-from adapters.errors import DeviceError, LayerNotFoundError, ModelForwardError, UnsupportedModelError
+from adapters.errors import (
+    ActivationShapeError,
+    DeviceError,
+    LayerNotFoundError,
+    ModelForwardError,
+    UnsupportedModelError,
+)
 
 KEY = jax.random.PRNGKey(0)
 SHAPE = (8, 9, 3)
@@ -62,6 +68,10 @@ class OtherState(eqx.Module):
 
 def convolve(images: Any) -> Any:
     return hk.Conv2D(4, 3, name="stem")(images)
+
+
+def channels_first(images: Any) -> Any:
+    return hk.Conv2D(4, 3, data_format="NCHW", name="stem")(images)
 
 
 def variables_of(module: nn.Module) -> Any:
@@ -116,6 +126,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "apply of a module": (
         lambda: (Plain().apply, variables_of(Plain())),
         r"Plain\.apply came in place of the Plain itself.*adapters\.wrap\(\(module, variables\)\)",
+    ),
+    "variables before their module": (
+        lambda: (variables_of(Plain()), Plain()),
+        r"variables came first, and then the flax linen module Plain\. Pass the pair: adapters\.wrap\(\(module, varia",
+    ),
+    "parts of an nnx module": (
+        lambda: nnx.split(NnxNet()),
+        r"nnx module came in 2 parts, as nnx\.split leaves it\..*adapters\.wrap\(nnx\.merge\(\*parts\)\)",
     ),
     "parameters alone": (
         lambda: variables_of(Plain()),
@@ -173,6 +191,14 @@ FAILING: dict[str, tuple[Callable[[], Any], tuple[int, ...], str]] = {
         SHAPE,
         r"parameters or the state are of another function.*transformed\.init returned",
     ),
+    "haiku with channels first": (
+        lambda: (
+            hk.transform(channels_first),
+            hk.transform(channels_first).init(KEY, jnp.zeros((1, 3, 8, 9))),
+        ),
+        SHAPE,
+        r"data_format='NCHW', the images must come as \(channel, row, column\): preprocessing= takes a function",
+    ),
     "equinox with the state of another": (
         lambda: (Stateful(), eqx.nn.make_with_state(OtherState)()[1]),
         (3, 8, 9),
@@ -201,3 +227,23 @@ def test_name_of_another_style(read: Callable[..., Any], batch: Callable[..., np
 def test_device_that_is_not_here(device: str):
     with pytest.raises(DeviceError, match=f"device='{device}' was asked for.*finds no such device here; it has: cpu:0"):
         adapters.wrap((Plain(), variables_of(Plain())), device=device)
+
+
+class Counted(nn.Module):
+    @nn.compact
+    def __call__(self, images: Any) -> Any:
+        return nn.Conv(4, (3, 3), name="stem")(images), Positions(name="positions")(images)
+
+
+class Positions(nn.Module):
+    def __call__(self, images: Any) -> Any:
+        return jnp.argmax(images, -1)
+
+
+def test_messages_call_an_array_an_array(read: Callable[..., Any], batch: Callable[..., np.ndarray]):
+    """And not by the name of the class that stands for one while jax traces the model."""
+    model, images = (Counted(), variables_of(Counted())), batch(2, *SHAPE)
+    with pytest.raises(ActivationShapeError, match="has no part 'stem:part'; it is an array"):
+        read(model, images, ["stem:part"])
+    with pytest.raises(ActivationShapeError, match="it returned an array, which holds no floating-point array"):
+        read(model, images, ["positions"])

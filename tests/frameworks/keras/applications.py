@@ -67,8 +67,9 @@ def test_preprocessing_as_the_function_does_it(name: str):
     np.testing.assert_allclose(np.moveaxis(found, 0, -1), expected, rtol=1e-5, atol=1e-4)
 
 
-def test_densenet_is_preprocessed_as_in_torch():
-    if BACKEND == "tensorflow":  # the slowest to build; nothing here depends on the backend
+if BACKEND == "tensorflow":  # the slowest to build; nothing here depends on the backend
+
+    def test_densenet_is_preprocessed_as_in_torch():
         model = keras.applications.DenseNet121(weights=None, input_shape=(32, 32, 3), include_top=False)
         found = adapters.wrap(model).preprocessing
         assert (found.mean, found.std) == (adapters.imagenet(224).mean, adapters.imagenet(224).std)

@@ -82,7 +82,7 @@ def test_no_weights_are_made_up_for_layers_without(n_built: int):
 
 
 def test_unknown_devices_are_refused():
-    for device in ("gpu:7", "cuda:7", "toaster", "cpu:x"):
+    for device in ("gpu:7", "cuda:7", "CUDA:7", "toaster", "cpu:x", "cpu:-1", "cpu:"):
         with pytest.raises(DeviceError, match=rf"device='{device}' was asked for.*Leave device out"):
             adapters.wrap(small(), device=device)
 
@@ -96,13 +96,16 @@ def test_wrong_size_is_an_error_of_the_model():
         assert "\x1b" not in str(caught.value)
 
 
-def test_module_of_another_framework_inside():
-    if keras.config.backend() == "torch":  # there Keras makes it a layer
+if keras.config.backend() == "torch":
+
+    def test_torch_module_inside_is_a_layer():
         model, image = Subclassed(torch.nn.Linear(4, 2)), np.ones((8, 8, 3), np.float32)
         expected = model(image[None]).detach().numpy().reshape(1, -1)
         extractor = adapters.wrap(model, preprocessing=adapters.already_preprocessed())
         np.testing.assert_allclose(extractor([image], ["part"], progress=False).values, expected, rtol=1e-5, atol=1e-6)
-    else:
+else:
+
+    def test_module_of_another_framework_inside():
         model = Subclassed()
         model(np.zeros((1, 8, 8, 3), np.float32))
         model.part = torch.nn.Linear(4, 2)
@@ -127,8 +130,9 @@ def test_layers_in_a_loop_are_named_with_the_reason():
             extractor(images, [name])
 
 
-def test_legacy_keras_is_not_taken_for_keras():
-    if keras.config.backend() == "tensorflow":
+if keras.config.backend() == "tensorflow":  # Keras 2 has no other
+
+    def test_legacy_keras_is_not_taken_for_keras():
         import tf_keras
 
         assert find_adapter(small()).accepts(tf_keras.Sequential([tf_keras.layers.Dense(2)])) is False
@@ -141,7 +145,7 @@ def test_model_as_a_file(ending: str, tmp_path: Path):
     model.save(path)
     first, second = (adapters.wrap(each, preprocessing=adapters.already_preprocessed()) for each in (model, path))
     np.testing.assert_array_equal(*(each(images, ["conv"], progress=False).values for each in (first, second)))
-    assert second.identifier == "my_model" if ending == ".keras" else second.identifier
+    assert second.identifier == "my_model"
     assert adapters.wrap(str(path), preprocessing=adapters.already_preprocessed()).adapter.framework == "keras"
 
 

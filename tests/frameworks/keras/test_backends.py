@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = [str(HERE / name) for name in ("reading.py", "refusing.py", "applications.py")]
+FILES = [str(HERE / name) for name in ("reading.py", "layouts.py", "changing.py", "refusing.py", "applications.py")]
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}  # other tests run beside it
 # Making a model compiles every random draw of every shape; that it is fast is of no use here. JAX alone reads this.
 QUICK_TO_COMPILE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

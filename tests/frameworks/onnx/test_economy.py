@@ -16,6 +16,7 @@ import pytest
 from onnx import helper
 
 import adapters
+from adapters.errors import ActivationShapeError
 from adapters.layers import resolve
 
 from .graphs import SHAPE, draw, model_of, residual_network
@@ -116,6 +117,27 @@ def test_graph_for_a_fixed_number_of_images(n_fixed: int, watched: Any, batch, r
     np.testing.assert_allclose(found, read(residual_network(), images, names).values, rtol=1e-5, atol=1e-6)
     assert set(made[-1].lengths) == {n_fixed}
     assert len(made[-1].lengths) == {1: 6 + 1, 4: 2 + 1}[n_fixed]
+
+
+def test_axis_as_long_as_a_fixed_batch_is_not_taken_for_it(read, batch):
+    """Three channels first in a graph for three images: cut to two images, it would give two channels."""
+    nodes = [
+        node("Neg", ["image"], ["t"], name="negate"),
+        node("Transpose", ["t"], ["turned"], name="turned", perm=[1, 0, 2, 3]),
+        node("Transpose", ["turned"], ["back"], name="back", perm=[1, 0, 2, 3]),
+        node("Flatten", ["back"], ["output"], name="flat"),
+    ]
+    model, images = model_of(nodes, image=(3, *SHAPE)), batch(4, *SHAPE)
+    layers = adapters.wrap(model).adapter.layers(SHAPE)
+    assert list(layers) == ["negate", "back", "flat"]
+    with pytest.raises(
+        ActivationShapeError, match=r"'turned'.*as long as the batch of this graph, but is not the batch"
+    ):
+        read(model, images, ["turned"])
+    np.testing.assert_array_equal(read(model, images, ["logits"]).values, -images.reshape(4, -1))
+    model.graph.output[0].name = "turned"
+    with pytest.raises(ActivationShapeError, match=r"'logits'.*is not the batch"):
+        read(model, images)
 
 
 def test_random_numbers_are_the_same_in_every_run_and_cut(batch, read):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,62 @@ def test_a_changed_model_is_read_anew(batch, path: Path):
         np.testing.assert_allclose(extractor(images, ["head"]).values, old + 1, rtol=1e-5)
 
 
+def test_weights_in_files_that_nobody_can_find(tmp_path: Path):
+    path = tmp_path / "with_files.onnx"
+    onnx.save(residual_network(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    for model in (path.read_bytes(), onnx.load(path, load_external_data=False)):
+        with pytest.raises(
+            UnsupportedModelError, match=r"small keeps weights in other files \(weights.bin\).*the path"
+        ):
+            adapters.wrap(model)
+    assert adapters.wrap(onnx.load(path)).identifier == "small"
+
+
+def test_changed_files_of_weights_are_read_anew(batch, tmp_path: Path):
+    """The model's own file stays as it is; values double with the weights of a layer that has no offset."""
+    path, images = tmp_path / "small.onnx", batch(2, *SHAPE)
+    nodes = [
+        helper.make_node("Conv", ["image", "k"], ["t"], name="conv"),
+        helper.make_node("Constant", [], ["shift"], value=numpy_helper.from_array(draw(6, 7, seed=1), "x")),
+        helper.make_node("Add", ["t", "shift"], ["output"], name="add"),
+    ]
+    model = model_of(nodes, weights={"k": draw(4, 3, 3, 3)})
+    onnx.save(
+        model,
+        path,
+        save_as_external_data=True,
+        all_tensors_to_one_file=False,
+        size_threshold=0,
+        convert_attribute=True,
+    )
+    files = [each for each in tmp_path.iterdir() if each != path]
+    assert len(files) == 2, "a file for the kernel, a file for the constant"
+    extractor = adapters.wrap(path, preprocessing=adapters.already_preprocessed())
+    layers = ["conv", "add"]
+    before = extractor(images, layers).values
+    assert np.abs(before).max() > 0.1
+    for number, weights in enumerate(files):
+        (2 * np.fromfile(weights, np.float32)).tofile(weights)
+        os.utime(weights, ns=(1, 1 + number))
+        fresh = adapters.wrap(path, preprocessing=adapters.already_preprocessed())
+        found = extractor(images, layers).values
+        np.testing.assert_array_equal(found, fresh(images, layers).values)
+    np.testing.assert_allclose(found, 2 * before, rtol=1e-5)
+
+
+def test_listings_of_former_sizes_and_contents_are_let_go(path: Path):
+    """Somebody who reads images of many sizes, or writes the file again and again, keeps a few listings only."""
+    node = helper.make_node("Neg", ["image"], ["output"], name="neg")
+    adapter = adapters.wrap(model_of([node], image=("n", 3, "rows", "columns"))).adapter
+    adapter.layers((3, 4, 4))
+    first = weakref.ref(adapter.layers((3, 4, 4)))
+    assert first() is adapter.layers((3, 4, 4)), "listed once"
+    for size in range(5, 15):
+        adapter.layers((3, size, size))
+    gc.collect()
+    assert first() is None
+
+
 def test_weights_are_also_those_in_constants_and_branches():
     constant = helper.make_node("Constant", [], ["shift"], value=numpy_helper.from_array(np.float32([2, 3]), "x"))
     inner = helper.make_node("Constant", [], ["inner"], value_floats=[1.0])
@@ -99,7 +157,7 @@ def test_weights_are_also_those_in_constants_and_branches():
 @pytest.mark.parametrize(
     ("content", "fragments"),
     [
-        (None, ("could not be read", "FileNotFoundError", "Check the path")),
+        (None, ("broken.onnx' is no file",)),
         (b"not a model at all", ("could not be read", "complete .onnx file", "export it again")),
         (b"", ("holds no graph", "download or export it again")),
     ],

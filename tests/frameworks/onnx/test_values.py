@@ -181,3 +181,25 @@ def test_branches_see_the_tensors_around_them(read, batch):
     model = model_of(nodes, weights={"shift": draw(1), "limit": np.array(1e6, np.float32)})
     expected = np.maximum(images + draw(1), 0)
     np.testing.assert_allclose(read(model, images, ["if"]).values, expected.reshape(3, -1))
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.0])
+def test_nodes_that_are_set_to_training_infer(ratio: float, read, batch):
+    """As `torch.onnx.export(training=TrainingMode.TRAINING)` writes them."""
+    images, names = batch(6, *SHAPE), ("scale", "offset", "mean", "variance")
+    norm = ["image", *names]
+    values = {name: 1 + draw(3, seed=number) ** 2 for number, name in enumerate(names)}
+    inference = [node("BatchNormalization", norm, ["n"], name="norm"), node("Identity", ["n"], ["output"], name="drop")]
+    training = [
+        node("BatchNormalization", norm, ["n", "new_mean", "new_variance"], name="norm", training_mode=1),
+        node("Dropout", ["n", "ratio", "is_training"], ["output"], name="drop"),
+    ]
+    switches = {"ratio": np.float32(ratio), "is_training": np.array(True)}
+    expected = reference(model_of(inference, weights=values), images)["output"].reshape(6, -1)
+    model = model_of(training, weights={**values, **switches})
+    content = model.SerializeToString()
+    for layer in ("norm", "drop", "logits"):
+        for size in (2, 6):
+            found = read(model, images, [layer], batch_size=size).values
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert model.SerializeToString() == content

@@ -131,10 +131,15 @@ def test_the_only_signature_and_a_chosen_one(folder: Callable[..., Path], read: 
     np.testing.assert_allclose(only.values, expected / 2, rtol=1e-5, atol=1e-6)
 
 
-def test_saved_model_without_signature(tmp_path: Path):
-    tf.saved_model.save(tf.Module(), str(tmp_path))
-    with pytest.raises(UnsupportedModelError, match=r"no signature. Load it and pass a function"):
+def test_saved_model_without_signature(tmp_path: Path, read: Callable[..., Any], batch: Any):
+    module: Any = tf.Module()
+    module.__call__ = tf.function(lambda images: 2 * images, [tf.TensorSpec((None, 4, 4, 3))])
+    tf.saved_model.save(module, str(tmp_path), signatures={})
+    with pytest.raises(UnsupportedModelError, match=r"no signature.*wrap\(loaded.__call__.concrete_functions\[0\]\)"):
         adapters.wrap(tmp_path)
+    loaded, images = tf.saved_model.load(str(tmp_path)), batch(2, 4, 4, 3)
+    found = read(loaded.__call__.concrete_functions[0], images).values
+    np.testing.assert_allclose(found, np.moveaxis(2 * images, -1, 1).reshape(2, -1), rtol=1e-6)
 
 
 def test_broken_saved_model(tmp_path: Path):

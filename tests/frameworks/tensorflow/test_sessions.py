@@ -12,9 +12,16 @@ import tensorflow as tf
 from PIL import Image
 
 import adapters
-from adapters.errors import LayerNotFoundError, ModelForwardError, PreprocessingError, UnsupportedModelError
+from adapters.errors import (
+    DeviceError,
+    LayerNotFoundError,
+    ModelForwardError,
+    PreprocessingError,
+    UnsupportedModelError,
+)
 from adapters.frameworks.tensorflow import TF1Model
 from adapters.frameworks.tensorflow.paths import FilePaths, paths_of
+from adapters.frameworks.tensorflow.sessions import SessionNetwork
 
 v1 = tf.compat.v1
 N_CLASSES = 11  # a background and 10 classes
@@ -68,6 +75,14 @@ def test_endpoints_give_what_the_session_gives(slim: Any, read: Callable[..., An
         np.testing.assert_allclose(found, values.reshape(5, -1), rtol=1e-5, atol=1e-6, err_msg=name)
     np.testing.assert_allclose(assembly.values[:, names == "logits"], direct["vgg_16/fc8"][:, 1:], rtol=1e-5, atol=1e-6)
     assert len(session.graph.get_operations()) == n_operations
+
+
+def test_former_wrapper_feeds_other_placeholders(slim: Any, batch: Any):
+    session, images, end_points = slim
+    stimuli, options = batch(2, 32, 48, 3), {"preprocessing": adapters.already_preprocessed()}
+    wrapper = TensorflowWrapper("vgg", images, end_points, session, feeds={"is_training": False}, **options)
+    expected = session.run(end_points["vgg_16/fc8"], {images: stimuli, "is_training:0": False})
+    np.testing.assert_allclose(wrapper._extractor(stimuli, ["logits"]).values, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_listing_follows_the_graph_and_not_the_table(slim: Any):
@@ -161,6 +176,50 @@ def test_offset_that_leaves_nothing(read: Callable[..., Any], batch: Any):
         session.run(v1.global_variables_initializer())
     with pytest.raises(UnsupportedModelError, match=r"labels_offset=1 leaves nothing of the final output 'conv'"):
         read(TF1Model(session, *rest, labels_offset=1), batch(1, 4, 4, 3))
+
+
+def test_offset_of_logits_that_kept_their_space(read: Callable[..., Any], batch: Any):
+    with tf.Graph().as_default() as graph:
+        images = v1.placeholder(tf.float32, (None, 4, 4, 3), name="images")
+        kernel = np.random.default_rng(0).standard_normal((4, 4, 3, 6)).astype(np.float32)
+        end_points = {"doubled": 2 * images, "scores": tf.nn.conv2d(images, kernel, 1, "VALID")}  # not squeezed
+    stimuli = batch(2, 4, 4, 3)
+    expected = np.tensordot(stimuli, kernel, 3)
+    model = TF1Model(v1.Session(graph=graph), images, end_points, labels_offset=1)
+    found = read(model, stimuli, ["scores", "logits"]).values
+    np.testing.assert_allclose(found, np.concatenate([expected, expected[:, 1:]], axis=1), rtol=1e-4, atol=1e-4)
+    model = TF1Model(v1.Session(graph=graph), images, end_points, labels_offset=6)
+    assert read(model, stimuli, ["doubled"]).shape == (2, 48), "only the final output cannot be read"
+
+
+def test_what_a_pass_writes_is_set_back(read: Callable[..., Any], batch: Any):
+    with tf.Graph().as_default() as graph:
+        images = v1.placeholder(tf.float32, (None, 4, 4, 3), name="images")
+        made = [v1.get_variable(f"n{kind}", initializer=1.0, use_resource=kind) for kind in (True, False)]
+        v1.get_variable("slot", (2,))  # of an optimiser; never initialised, and nothing needs it
+        with tf.control_dependencies([variable.assign_add(1.0) for variable in made]):
+            end_points = {"scaled": images * tf.add_n([variable.read_value() for variable in made])}
+    session, stimuli = v1.Session(graph=graph), batch(2, 4, 4, 3)
+    session.run([variable.initializer for variable in made])
+    n_operations = len(graph.get_operations())
+    model = TF1Model(session, images, end_points)
+    for _ in range(2):
+        found = read(model, stimuli, ["scaled"]).values
+        np.testing.assert_allclose(found, np.moveaxis(4 * stimuli, -1, 1).reshape(2, -1), rtol=1e-6)
+        assert session.run(made) == [1.0, 1.0]
+    assert len(graph.get_operations()) == n_operations
+    names = [name for name, _ in adapters.wrap(model).adapter.weights()]
+    assert {"nTrue:0", "nFalse:0"} <= set(names)
+    assert "slot:0" not in names
+
+
+def test_device_of_a_session():
+    model = TF1Model(*small())
+    assert adapters.wrap(model, device="cpu").adapter.layers
+    with pytest.raises(
+        DeviceError, match=r"device='gpu:0' was asked for, but a session runs where.*tf.device\('GPU:0'\)"
+    ):
+        SessionNetwork(model, "GPU:0")
 
 
 @pytest.fixture(params=[None, 3], ids=["any batch", "batches of 3"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Stop", "Taps"]
+__all__ = ["Call", "Listening", "Stop"]
 
 _ABSENT = object()
 
@@ -15,7 +16,29 @@ class Stop(BaseException):
     """Ends a forward pass; Keras rebuilds an Exception that passes through it, and leaves this one alone."""
 
 
-class Taps:
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer that was heard.
+
+    Parameters
+    ----------
+    operation : keras.Operation
+        The layer.
+    inputs : tuple
+        Its positional arguments, then its named ones in a dict.
+    output : object
+        What it returned.
+    has_inner : bool
+        Whether other layers were heard while it ran.
+    """
+
+    operation: Any
+    inputs: tuple[Any, ...]
+    output: Any
+    has_inner: bool
+
+
+class Listening:
     """Wrapped calls of some layers, for the length of a with block, heard in the thread that entered it.
 
     Parameters
@@ -23,16 +46,17 @@ class Taps:
     operations : iterable of keras.Operation
         Whose calls to listen to; each once.
     on_call : callable
-        Takes the layer and what it returned.
+        Takes the `Call`, as it ends.
     """
 
-    def __init__(self, operations: Iterable[Any], on_call: Callable[[Any, Any], None]) -> None:
+    def __init__(self, operations: Iterable[Any], on_call: Callable[[Call], None]) -> None:
         self._operations = list({id(operation): operation for operation in operations}.values())
         self._on_call = on_call
         self._found: list[tuple[Any, str, Any]] = []
         self._thread = -1
+        self._n_heard = 0
 
-    def __enter__(self) -> Taps:
+    def __enter__(self) -> Listening:
         self._thread = threading.get_ident()
         for operation in self._operations:
             method = "quantized_call" if getattr(operation, "quantization_mode", None) else "call"
@@ -50,9 +74,12 @@ class Taps:
 
     def _wrapped(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
+            n_before = self._n_heard
             output = original(*arguments, **named)
             if threading.get_ident() == self._thread:
-                self._on_call(operation, output)
+                has_inner = self._n_heard > n_before
+                self._n_heard += 1
+                self._on_call(Call(operation, (*arguments, named), output, has_inner))
             return output
 
         return call
