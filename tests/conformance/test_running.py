@@ -170,7 +170,7 @@ def test_require_raises_wants_the_right_error():
         ("no_such_package:CASE", "No module named 'no_such_package'"),
         ("adapters.testing:NO_SUCH", "NO_SUCH"),
         ("adapters.testing:LAYERS", "expected an AdapterCase"),
-        (f"{PACKAGE}.numpy_network:NumpyAdapter", "no toy network for it here (there is for: keras, pytorch, tensorflow, jax, onnx)"),
+        (f"{PACKAGE}.numpy_network:NumpyAdapter", "no toy network for it here (there is for: keras, pytorch, "),
     ],
 )
 def test_command_refuses_what_it_cannot_check(target: str, fragment: str, capsys: pytest.CaptureFixture[str]):

@@ -123,7 +123,7 @@ PRIVATE: dict[tuple[str, str], Callable[[], bool]] = {
 }
 # Names that are passed over, or removed, where they are found; where they are not, values are the same.
 HARMLESS = {
-    *(("tensorflow", name) for name in ("_tf_", "_output_shapes")),
+    *(("tensorflow", name) for name in ("_tf_", "_output_shapes", "_Arg")),
     *(("keras", name) for name in ("_self_", "_obj_type", "_compile_config", "_compiled_trainable_state")),
     *(("keras", name) for name in ("_eval_epoch_iterator", "_jax_state", "_jax_state_synced")),
     ("jax", "_fields"),  # of a namedtuple, as Python documents

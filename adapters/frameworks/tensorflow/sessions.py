@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -74,11 +74,15 @@ class SessionNetwork(Network):
         return None
 
     def weights(self) -> Iterator[tuple[str, Any]]:
-        """Yield the variables and the constants that endpoints need, by name."""
-        needed = needed_for(self._endpoints.values())
-        with _explaining(self._model.session):
-            variables = {variable.name: variable for variable in variables_of(self._model.session.graph, needed)}
-            values = self._model.session.run(variables)
+        """Yield the session's variables by name, and the constants that endpoints need."""
+        session, needed = self._model.session, needed_for(self._endpoints.values())
+        with _explaining(session):
+            variables = {variable.name: variable for variable in variables_of(session.graph, needed)}
+            values = session.run(variables)
+        for variable in variables_of(session.graph, session.graph.get_operations()):
+            if variable.name not in values:
+                with suppress(tf.errors.FailedPreconditionError):  # no value, as an optimiser's: nothing needs it
+                    values[variable.name] = session.run(variable)
         yield from values.items()
         for operation in needed:
             if operation.type == "Const" and operation.outputs[0].dtype.is_floating:
@@ -164,7 +168,7 @@ class _SessionProgram(FetchingProgram):
                 values: Sequence[Any] = run(fed, *constants.values())
             return values
 
-        with as_found(session, tensors):
+        with _explaining(session), as_found(session, tensors):
             yield self.chunked(compute)
 
     def finish(self, request: LayerRequest, value: Any, channels_last: bool) -> np.ndarray:

@@ -22,6 +22,7 @@ from adapters.errors import (
 from adapters.frameworks.tensorflow import TF1Model
 from adapters.frameworks.tensorflow.paths import FilePaths, paths_of
 from adapters.frameworks.tensorflow.sessions import SessionNetwork
+from adapters.model_tools import TensorflowWrapper
 
 v1 = tf.compat.v1
 N_CLASSES = 11  # a background and 10 classes
@@ -82,7 +83,7 @@ def test_former_wrapper_feeds_other_placeholders(slim: Any, batch: Any):
     stimuli, options = batch(2, 32, 48, 3), {"preprocessing": adapters.already_preprocessed()}
     wrapper = TensorflowWrapper("vgg", images, end_points, session, feeds={"is_training": False}, **options)
     expected = session.run(end_points["vgg_16/fc8"], {images: stimuli, "is_training:0": False})
-    np.testing.assert_allclose(wrapper._extractor(stimuli, ["logits"]).values, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(wrapper(stimuli, ["logits"]).values, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_listing_follows_the_graph_and_not_the_table(slim: Any):
@@ -200,6 +201,8 @@ def test_what_a_pass_writes_is_set_back(read: Callable[..., Any], batch: Any):
         with tf.control_dependencies([variable.assign_add(1.0) for variable in made]):
             end_points = {"scaled": images * tf.add_n([variable.read_value() for variable in made])}
     session, stimuli = v1.Session(graph=graph), batch(2, 4, 4, 3)
+    with pytest.raises(ModelForwardError, match=r"variables without values.*Saver\(\).restore"):
+        read(TF1Model(session, images, end_points), stimuli, ["scaled"])
     session.run([variable.initializer for variable in made])
     n_operations = len(graph.get_operations())
     model = TF1Model(session, images, end_points)
