@@ -102,7 +102,6 @@ def _pinned(name: str) -> str:
     return f"{name}=={version.public}" if _fits_host(name) else name
 
 
-@cache
 def _fits_host(name: str) -> bool:
     """Tell whether an installed distribution, and what it requires, accepts the versions that the host has."""
     return all(_accepts_host(each) for each in _with_requirements(name))
