@@ -40,7 +40,7 @@ types: $(TEST_READY)
 	@echo "== mypy" && time $(PY) -m mypy $(PACKAGES)
 
 unit: $(TEST_READY)
-	@echo "== pytest" && time $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS)
+	@echo "== pytest" && time CONFORMANCE_PAGE=docs/conformance.md $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS)
 
 test-gpu: $(TEST_READY)
 	@$(PY) -c "import sys, torch; sys.exit(None if torch.cuda.is_available() or torch.backends.mps.is_available() \

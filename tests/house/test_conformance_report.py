@@ -115,6 +115,7 @@ RUNS = {
     "a failure": ["BREAK", False],
     "an error": ["BREAK_TEARDOWN", False],
     "after a failure": ["--lf", False],
+    "not asked for": ["UNASKED", False],
 }
 SCRIPT = """
 import json, os, pathlib, sys
@@ -126,7 +127,9 @@ for title, options in json.loads(sys.argv[1]).items():
     words = options.split()
     broken = [word for word in words if word.startswith("BREAK")]
     os.environ.update(dict.fromkeys(broken, "1"))
-    pytest.main(["--import-mode=importlib", "-q", *(word for word in words if word not in broken)])
+    os.environ["CONFORMANCE_PAGE"] = "" if "UNASKED" in words else str(page)
+    options = [word for word in words if word not in broken and word != "UNASKED"]
+    pytest.main(["--import-mode=importlib", "-q", *options])
     for word in broken:
         del os.environ[word]
     found[title] = page.exists()
