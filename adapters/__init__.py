@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .callables import already_preprocessed
-from .contract import Adapter, InputSpec, is_instance_of
-from .dispatch import find_adapter, wrap
+from .contract import Adapter, InputSpec, Parameter, is_instance_of
+from .dispatch import as_activations_helper, find_adapter, wrap
 from .errors import AdapterError, AdapterWarning
 from .extractor import ActivationsExtractor
 from .layers import Layer, LayerRequest, Layers
@@ -20,10 +20,12 @@ __all__ = [
     "Layer",
     "LayerRequest",
     "Layers",
+    "Parameter",
     "Plan",
     "Preprocessing",
     "RunReport",
     "already_preprocessed",
+    "as_activations_helper",
     "clip",
     "find_adapter",
     "imagenet",

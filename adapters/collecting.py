@@ -86,6 +86,13 @@ class Collected:
             )
         self._filled()[slice(rows[0], rows[-1] + 1) if _is_contiguous(rows) else rows, columns] = flat
 
+    def by_layer(self) -> dict[str, np.ndarray]:
+        """Return each layer's values in its own shape, (n_rows, ...); views where the memory allows."""
+        values = self._filled()
+        return {
+            layer: values[:, self._columns[layer]].reshape(self.n_rows, *self.shapes[layer]) for layer in self.layers
+        }
+
     def _filled(self) -> np.ndarray:
         if self.values is None:
             raise AdapterError("No batch was written yet, so there are no values.")

@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from .callables import Preprocess
+from .errors import UnsupportedModelError
 from .layers import LayerRequest, Layers
 
-__all__ = ["Adapter", "Forward", "InputSpec", "is_instance_of"]
+__all__ = ["Adapter", "Forward", "InputSpec", "Parameter", "is_instance_of"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,25 @@ class InputSpec:
     size: tuple[int, int] | None = None
     n_channels: int = 3
     channel_axis: int = 1
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What one array of a model's weights is, without its values.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        As the framework keeps it.
+    n_bytes : int
+        Its size.
+    is_trained : bool
+        Whether training the model as it is would change it.
+    """
+
+    shape: tuple[int, ...]
+    n_bytes: int
+    is_trained: bool
 
 
 class Forward(Protocol):
@@ -125,6 +145,19 @@ class Adapter(ABC):
     @abstractmethod
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every weight and buffer by name, as raw arrays, for fingerprints."""
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield what the framework counts as the model's parameters; only Brain-Score's description of models asks.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If the adapter does not tell.
+        """
+        raise UnsupportedModelError(
+            f"{type(self).__name__} does not tell the parameters of {self.identifier}, so it cannot be described for "
+            f"Brain-Score's metadata. The model can be scored without; or write the adapter's method parameters()."
+        )
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from .brainscore import ActivationsHelper
 from .contract import Adapter
 from .errors import MissingFrameworkError, UnsupportedModelError, warn
 from .extractor import ActivationsExtractor
 from .frameworks import FRAMEWORKS, Framework
 from .refusing import unsupported
 
-__all__ = ["find_adapter", "wrap"]
+__all__ = ["as_activations_helper", "find_adapter", "wrap"]
 
 _ENTRY_POINTS = "brain_adapters.adapters"
 
@@ -77,6 +78,30 @@ def wrap(
         return model
     adapter = model if isinstance(model, Adapter) else find_adapter(model, framework=framework)(model, device=device)
     return ActivationsExtractor(adapter, identifier=identifier, preprocessing=preprocessing, batch_size=batch_size)
+
+
+def as_activations_helper(model: Any, **options: Any) -> ActivationsHelper:
+    """Put a model of any framework into Brain-Score's own extractor, for its cache and its batches.
+
+    Parameters
+    ----------
+    model : object
+        What `wrap` takes, an extractor included.
+    **options
+        Those of `wrap`.
+
+    Returns
+    -------
+    ActivationsHelper
+        What ``ModelCommitment`` takes as ``activations_model``. What is wrong in Brain-Score's extractor (trials of
+        several stimuli in a batch, docs/decisions.md) is wrong there; that of `wrap` is right, and faster.
+
+    Raises
+    ------
+    MissingFrameworkError
+        If brainscore_vision is not installed or does not import.
+    """
+    return ActivationsHelper(wrap(model, **options))
 
 
 def find_adapter(model: object, *, framework: str | None = None) -> type[Adapter]:

@@ -19,7 +19,7 @@ from .errors import listing, warn
 from .guessing import guess_preprocessing, image_shape_of
 from .layers import LOGITS, LayerRequest, Layers, resolve
 from .microsaccades import spiral
-from .planning import LayerCost, Plan, RunReport, available_memory
+from .planning import LayerCost, Plan, RunReport, WeightsFile, available_memory
 from .presenting import Presented, present
 from .progress import progress_bar
 from .running import Run, Stopwatch
@@ -71,6 +71,7 @@ class ActivationsExtractor(BrainScoreSurface):
         self.identifier = identifier or adapter.identifier
         self.batch_size = batch_size
         self._preprocessing: Preprocess | None = None if preprocessing is None else as_preprocessing(preprocessing)
+        self.weights_files: tuple[WeightsFile, ...] = ()  # for plans; the registry knows them
         self._last_report: RunReport | None = None
         self._warned_of: set[str] = set()
 
@@ -266,6 +267,7 @@ class ActivationsExtractor(BrainScoreSurface):
             batch_size=self.batch_size,
             image_bytes=4 * int(np.prod(image_shape, dtype=np.int64)),
             available_bytes=available_memory(),
+            weights=self.weights_files,
         )
 
     def _warn_of_repeats(self, requests: Sequence[LayerRequest], layers: Layers) -> None:

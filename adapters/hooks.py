@@ -25,18 +25,21 @@ class HookHandle:
     def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self.hook_dict = hooks
         self.id = next(_ids)
-        self._hook = hook
+        self._disabled: Callable[..., Any] | None = hook
         self.enable()
 
-    def remove(self) -> Callable[..., Any]:
-        """Take the hook away and return it; removing twice is no error."""
-        self.hook_dict.pop(self.id, None)
-        return self._hook
+    def remove(self) -> Callable[..., Any] | None:
+        """Take the hook away for good and return it; removing twice is no error, and returns None."""
+        self.disable()
+        # a handle that kept its hook would keep, in a circle, all that a LayerPCA knows: gigabytes
+        hook, self._disabled = self._disabled, None
+        return hook
 
     def disable(self) -> None:
         """Take the hook away until `enable`."""
-        self.hook_dict.pop(self.id, None)
+        self._disabled = self.hook_dict.pop(self.id, self._disabled)
 
     def enable(self) -> None:
-        """Put the hook back."""
-        self.hook_dict[self.id] = self._hook
+        """Put the hook back, unless it was removed."""
+        if self._disabled is not None:
+            self.hook_dict[self.id], self._disabled = self._disabled, None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .errors import BudgetError
 
-__all__ = ["LayerCost", "Plan", "RunReport", "available_memory", "format_bytes"]
+__all__ = ["LayerCost", "Plan", "RunReport", "WeightsFile", "available_memory", "format_bytes"]
 
 _LABEL_BYTES = 20  # measured per neuroid: the codes of seven levels, and what pandas keeps beside them
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -80,6 +80,38 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
+class WeightsFile:
+    """A file that the model's weights come from.
+
+    Parameters
+    ----------
+    file_name : str
+        Its name.
+    sha256 : str
+        Its checksum, 64 hexadecimal digits.
+    n_bytes : int or None
+        Its size; None where nobody knows it yet.
+    is_here : bool
+        Whether it is on this machine.
+
+    Examples
+    --------
+    >>> print(WeightsFile("net.pth", "0f" * 32, 44_700_000, is_here=True))
+    weights net.pth, 44.7 MB, SHA-256 0f0f0f0f0f0f...: there
+    """
+
+    file_name: str
+    sha256: str
+    n_bytes: int | None
+    is_here: bool
+
+    def __str__(self) -> str:
+        size = "size unknown" if self.n_bytes is None else format_bytes(self.n_bytes)
+        state = "there" if self.is_here else "to download"
+        return f"weights {self.file_name}, {size}, SHA-256 {self.sha256[:12]}...: {state}"
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run will do and cost.
 
@@ -97,6 +129,8 @@ class Plan:
         Of one preprocessed image.
     available_bytes : int, optional
         Memory that is free now.
+    weights : tuple of WeightsFile
+        What the model was registered with; nothing for a model that was not registered.
     """
 
     model: str
@@ -106,6 +140,7 @@ class Plan:
     batch_size: int
     image_bytes: int
     available_bytes: int | None = field(default=None, compare=False)
+    weights: tuple[WeightsFile, ...] = ()
 
     @property
     def n_neuroids(self) -> int:
@@ -167,6 +202,7 @@ class Plan:
             f"{self.model}: {len(self.layers)} layers x {self.n_presentations:,} presentations "
             f"({self.n_images:,} images to run, batches of {min(self.batch_size, self.n_images)}, one pass)"
         ]
+        lines += [f"  {weights}" for weights in self.weights]
         for layer in self.layers:
             shape = " x ".join(map(str, layer.shape)) or "1"
             lines.append(

@@ -177,24 +177,33 @@ def _tables(divisor: float, mean: tuple[float, ...], std: tuple[float, ...]) -> 
     )
 
 
-def imagenet(size: int = 224, *, resize: int | None = None) -> Preprocessing:
+def imagenet(size: int = 224, *, resize: int | tuple[int, int] | None = None) -> Preprocessing:
     """Preprocess as ImageNet models of torchvision's line are trained, with the whole image visible.
 
     Parameters
     ----------
     size : int
         Height and width in pixels.
-    resize : int, optional
-        Scale the shorter side to this and crop the centre, as torchvision's evaluation does (256 for 224). By default
-        the image is resized to ``size`` without cropping, as Brain-Score does it, so that stimuli keep their extent in
-        visual degrees.
+    resize : int or tuple of (int, int), optional
+        Scale the shorter side to this, or the image to these (height, width), and crop the centre, as torchvision's
+        evaluation does (256 for 224). By default the image is resized to ``size`` without cropping, as Brain-Score
+        does it, so that stimuli keep their extent in visual degrees.
     """
     return Preprocessing(size=(size, size), resize=resize, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
-def inception(size: int = 299) -> Preprocessing:
-    """Preprocess to -1..1 for models of the Inception line; the whole image is resized to ``size`` pixels."""
-    return Preprocessing(size=(size, size), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+def inception(size: int = 299, *, resize: int | tuple[int, int] | None = None) -> Preprocessing:
+    """Preprocess to -1..1 for models of the Inception line.
+
+    Parameters
+    ----------
+    size : int
+        Height and width in pixels.
+    resize : int or tuple of (int, int), optional
+        As for `imagenet`. Brain-Score's ``preprocess_type="inception"`` scales the shorter side to 8/7 of ``size``: 256
+        for 224, 341 for 299. By default the whole image is resized to ``size``.
+    """
+    return Preprocessing(size=(size, size), resize=resize, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 def clip(size: int = 224) -> Preprocessing:

@@ -11,8 +11,10 @@ import numpy as np
 from .callables import Preprocess
 from .contract import Adapter
 from .decoding import Decoder
+from .described import described
 from .guessing import image_shape_of
 from .hooks import HookHandle
+from .layer_pca import hasten_layer_pca
 from .stimuli import as_stimuli
 
 __all__ = ["BrainScoreSurface"]
@@ -53,7 +55,9 @@ class BrainScoreSurface(ABC):
 
     @property
     def _model(self) -> Any:
-        return self.adapter.model
+        return described(
+            self.adapter, lambda: self.adapter.layers(image_shape_of(self.preprocessing, self.adapter, ()))
+        )
 
     @property
     def image_size(self) -> int:
@@ -120,7 +124,9 @@ class BrainScoreSurface(ABC):
         HookHandle
             With ``remove``, ``disable`` and ``enable``.
         """
-        return HookHandle(self._batch_activations_hooks, hook)
+        handle = HookHandle(self._batch_activations_hooks, hook)
+        hasten_layer_pca(hook, handle, self)
+        return handle
 
     def register_stimulus_set_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Apply ``hook`` to every StimulusSet or DataFrame of stimuli before it is run; it returns a new one."""

@@ -62,8 +62,8 @@ def as_candidate(model: Any, registry: Any = None) -> Candidate:
 
     Parameters
     ----------
-    model : str, ModelEntry, extractor or brain model
-        An identifier is looked up in the registry.
+    model : str, ModelEntry, extractor, brain model or Candidate
+        An identifier is looked up in the registry; a candidate is returned as it is.
     registry : Registry, optional
         Where identifiers are looked up; the default registry when None.
 
@@ -79,6 +79,8 @@ def as_candidate(model: Any, registry: Any = None) -> Candidate:
     UnsupportedModelError
         When it is none of these.
     """
+    if isinstance(model, Candidate):
+        return model
     if isinstance(model, str):
         model = model_registry.get_entry(model) if registry is None else registry[model]
     if isinstance(model, model_registry.ModelEntry):

@@ -33,11 +33,13 @@ def by_torchvision(image, resize, crop, statistics, interpolation=InterpolationM
     [
         (adapters.imagenet(48), (48, 48), 48, IMAGENET, InterpolationMode.BILINEAR),
         (adapters.imagenet(48, resize=55), 55, 48, IMAGENET, InterpolationMode.BILINEAR),
+        (adapters.imagenet(48, resize=(60, 50)), (60, 50), 48, IMAGENET, InterpolationMode.BILINEAR),
         (adapters.inception(61), (61, 61), 61, HALF, InterpolationMode.BILINEAR),
+        (adapters.inception(61, resize=69), 69, 61, HALF, InterpolationMode.BILINEAR),
         (adapters.clip(48), 48, 48, OPENAI, InterpolationMode.BICUBIC),
         (adapters.raw(33), (33, 33), 33, PLAIN, InterpolationMode.BILINEAR),
     ],
-    ids=["imagenet", "imagenet-crop", "inception", "clip", "raw"],
+    ids=["imagenet", "imagenet-crop", "imagenet-resize-crop", "inception", "inception-crop", "clip", "raw"],
 )
 def test_presets_equal_torchvision_exactly(noise, size, preset, resize, crop, statistics, interpolation):
     image = Image.fromarray(noise(*size, 3))

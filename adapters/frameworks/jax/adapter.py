@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...contract import Adapter, Forward, InputSpec
+from ...contract import Adapter, Forward, InputSpec, Parameter
 from ...errors import DeviceError, UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from .capture import Capture, Values, compile_requests
@@ -119,6 +119,12 @@ class JaxAdapter(Adapter):
             is_key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
             array = np.asarray(jax.random.key_data(value) if is_key else value)
             yield name, np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield all arrays of floating dtype; those that are no parameters, as running averages, as not trained."""
+        for name, value in self._network.weights():
+            if _is_floating(value):
+                yield Parameter(tuple(value.shape), int(value.nbytes), self._network.is_trained(name))
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -94,6 +94,10 @@ class EquinoxNetwork(Network):
         arrays = [*named_arrays(self._model, "."), *named_arrays({"state": self._state}, ".")]
         return [(name, leaf) for name, leaf in arrays if _is_array(leaf)]
 
+    def is_trained(self, name: str) -> bool:
+        """See `Network.is_trained`."""
+        return not name.startswith("state.")
+
 
 def _unwrapped(model: Any) -> Any:
     """Return the module that `equinox.filter_jit` compiled; any other as it is."""

@@ -92,6 +92,10 @@ class HaikuNetwork(Network):
             for name, leaf in named_arrays(mapping, "/")
         ]
 
+    def is_trained(self, name: str) -> bool:
+        """See `Network.is_trained`."""
+        return name.startswith("params/")
+
 
 def _intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
     module = context.module

@@ -89,6 +89,10 @@ class LinenNetwork(Network):
         """See `Network.weights`."""
         return named_arrays(self._variables, "/")
 
+    def is_trained(self, name: str) -> bool:
+        """See `Network.is_trained`."""
+        return name.startswith("params/")
+
 
 def _parts_of(model: Any) -> tuple[nn.Module, Any]:
     if isinstance(model, tuple):

@@ -76,6 +76,10 @@ class Network(ABC):
     def weights(self) -> Iterable[tuple[str, Any]]:
         """Return every parameter and buffer by name."""
 
+    def is_trained(self, name: str) -> bool:
+        """Tell whether a weight of this name is a parameter, and no running average."""
+        return True
+
 
 def random_arguments(function: Callable[..., Any], key: Any) -> dict[str, Any]:
     """Return the argument by which a forward pass is given its random key, if it has one."""

@@ -70,15 +70,23 @@ class NnxNetwork(Network):
 
     def weights(self) -> Iterable[tuple[str, Any]]:
         """See `Network.weights`; random keys are no weights, as a run brings its own."""
-        state = nnx.split(self._model)[1]
-        variables = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
-        kept = {jax.tree_util.keystr(path, simple=True, separator="."): variable for path, variable in variables}
         return [
             (f"{name}.{inner}".strip("."), leaf)
-            for name, variable in kept.items()
+            for name, variable in self._variables().items()
             if not issubclass(_type_of(variable), nnx.RngState)
             for inner, leaf in named_arrays(variable, ".")
         ]
+
+    def is_trained(self, name: str) -> bool:
+        """See `Network.is_trained`."""
+        variables = self._variables()
+        variable = variables.get(name, variables.get(name.rpartition(".")[0]))
+        return variable is not None and issubclass(_type_of(variable), nnx.Param)
+
+    def _variables(self) -> dict[str, Any]:
+        state = nnx.split(self._model)[1]
+        variables = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
+        return {jax.tree_util.keystr(path, simple=True, separator="."): variable for path, variable in variables}
 
 
 def _frozen(value: Any) -> Any:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ...callables import Preprocess
-from ...contract import Adapter, Forward, InputSpec, is_instance_of
+from ...contract import Adapter, Forward, InputSpec, Parameter, is_instance_of
 from ...keras_applications import preprocessing_of
 from ...layers import LayerRequest, Layers
 from ...turns import turn_of
@@ -122,6 +122,11 @@ class KerasAdapter(Adapter):
         for number, variable in enumerate(self.model.weights):
             array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
             yield f"{number}/{variable.name}", array.reshape(-1).view(np.uint8)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield all weights, as Keras counts them in a summary: the statistics of BatchNormalization among them."""
+        for variable, (_, raw) in zip(self.model.weights, self.weights(), strict=True):
+            yield Parameter(tuple(variable.shape), raw.nbytes, bool(variable.trainable))
 
     @property
     def imports(self) -> tuple[str, ...]:

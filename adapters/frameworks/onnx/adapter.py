@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ...contract import Adapter, Forward, InputSpec, is_instance_of
+from ...contract import Adapter, Forward, InputSpec, Parameter, is_instance_of
 from ...errors import UnsupportedModelError, listing
 from ...layers import LayerRequest, Layers
 from ...outputs import pick
@@ -133,6 +133,13 @@ class OnnxAdapter(Adapter):
         """Yield initializers and constants, as arrays of their raw bytes."""
         for name, tensor in tensors_in(self._load(with_weights=True)):
             yield name, np.frombuffer(numpy_helper.to_array(tensor).tobytes(), np.uint8)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield initializers and constants of floating dtype; a file does not say that any is trained."""
+        for _, tensor in tensors_in(self._load(with_weights=True)):
+            array = numpy_helper.to_array(tensor)
+            if is_floating_array(array):
+                yield Parameter(array.shape, array.nbytes, is_trained=False)
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...callables import Preprocess
-from ...contract import Adapter, Forward, InputSpec, is_instance_of
+from ...contract import Adapter, Forward, InputSpec, Parameter, is_instance_of
 from ...errors import DeviceError, UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from .kinds import KINDS, kind_of
@@ -114,6 +114,13 @@ class TensorFlowAdapter(Adapter):
             array = np.ascontiguousarray(value)
             if array.dtype != object:
                 yield name, array.reshape(-1).view(np.uint8)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield variables of floating dtype; of a model that was frozen its constants, none of which is trained."""
+        for value, is_trained in self._network.parameters():
+            array = np.asarray(value)
+            if array.dtype != object and tf.as_dtype(array.dtype).is_floating:
+                yield Parameter(array.shape, array.nbytes, is_trained)
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -110,6 +110,11 @@ class ConcreteNetwork(_GraphNetwork):
             yield f"{number}/{variable.name}", variable
         yield from LightGraph(self._given.graph.as_graph_def(), {}).constants()
 
+    def parameters(self) -> list[tuple[Any, bool]]:
+        """See `Network.parameters`; variables that the signature does not use are not counted."""
+        used = [(variable, bool(variable.trainable)) for variable in self._given.variables]
+        return used or super().parameters()
+
     def _function(self) -> tuple[Any, Any]:
         structure = self.structure()
         if self._frozen is None or self._frozen[0] != structure:

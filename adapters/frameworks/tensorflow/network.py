@@ -119,6 +119,14 @@ class Network(ABC):
     def weights(self) -> Iterator[tuple[str, Any]]:
         """Yield every weight and buffer by name, as variables, tensors or arrays."""
 
+    def parameters(self) -> list[tuple[Any, bool]]:
+        """Return variables, and whether each is trained; of a model that has none, its arrays of constants."""
+        found = [value for _, value in self.weights()]
+        variables = [value for value in found if isinstance(value, tf.Variable)]
+        if variables:
+            return [(variable, bool(variable.trainable)) for variable in variables]
+        return [(value, False) for value in found if np.ndim(value)]
+
     def preprocessing(self) -> Preprocess | None:
         """Return the preprocessing that the model brings, if any."""
         return None

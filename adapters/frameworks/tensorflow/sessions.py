@@ -88,6 +88,15 @@ class SessionNetwork(Network):
             if operation.type == "Const" and operation.outputs[0].dtype.is_floating:
                 yield f"constant/{operation.name}", tf.make_ndarray(operation.get_attr("value"))
 
+    def parameters(self) -> list[tuple[Any, bool]]:
+        """See `Network.parameters`; variables come as the values that they have in the session."""
+        graph, found = self._model.session.graph, dict(self.weights())
+        trained = {each.name for each in graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)}
+        names = [each.name for each in variables_of(graph, graph.get_operations()) if each.name in found]
+        if names:
+            return [(found[name], name in trained) for name in names]
+        return [(value, False) for value in found.values() if np.ndim(value)]
+
     def program(self, image_shape: tuple[int, ...]) -> Program:
         """See `Network.program`."""
         if self._takes_paths:
