@@ -48,7 +48,7 @@ class ModelEntry:
     region_layer_map : mapping or None
         From region (``"V1"``, ``"V2"``, ``"V4"``, ``"IT"``) to the layer, or layers, committed to it.
     weights : sequence of Weights
-        Files on the web that the model needs.
+        Files on the web that the model needs; the function gets them with :meth:`Weights.fetch`.
     requirements : sequence of str
         Requirement lines which replace or complete the derived ones in a submission.
     batch_size : int
@@ -173,6 +173,7 @@ class ModelEntry:
                 built, identifier=self.identifier, preprocessing=self.preprocessing, batch_size=self.batch_size
             )
         extractor.set_visual_degrees(self.visual_degrees)
+        extractor.weights_files = tuple(each.describe() for each in self.weights)
         return extractor
 
     def _freeze_strings(self, option: str, expected: str) -> None:
