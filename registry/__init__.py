@@ -8,13 +8,15 @@ from .clash import AdaptersClashError, check_adapters_package
 
 check_adapters_package()
 
-from .commitment import commit  # noqa: E402  our adapters package must be the one that is imported
+from .brainscore import PluginError, connect_brainscore, disconnect_brainscore  # noqa: E402  our adapters must be found
+from .commitment import commit  # noqa: E402  as above
 from .decorators import (  # noqa: E402  as above
     ModelFunctionError,
     ModelOptions,
     register_brain_model,
     register_model,
 )
+from .downloading import DownloadError  # noqa: E402  as above
 from .entry import ModelEntry, ModelOptionError  # noqa: E402  as above
 from .identifiers import check_identifier, propose_identifier  # noqa: E402  as above
 from .legacy import (  # noqa: E402  as above
@@ -34,12 +36,14 @@ from .weights import Weights, WeightsError  # noqa: E402  as above
 
 __all__ = [
     "AdaptersClashError",
+    "DownloadError",
     "EntryTypeError",
     "ModelEntry",
     "ModelFunctionError",
     "ModelOptionError",
     "ModelOptions",
     "ModelsFileError",
+    "PluginError",
     "Registry",
     "Source",
     "Weights",
@@ -47,7 +51,9 @@ __all__ = [
     "check_adapters_package",
     "check_identifier",
     "commit",
+    "connect_brainscore",
     "default_registry",
+    "disconnect_brainscore",
     "get_bibtex",
     "get_entry",
     "get_layers",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from adapters.errors import MissingFrameworkError, ModelNotFoundError
+import numpy as np
+
+from adapters.errors import MissingFrameworkError, ModelNotFoundError, UnsupportedModelError, listing
 
 from .entry import ModelEntry
 from .store import Registry, default_registry
 
 __all__ = ["commit", "entry_of"]
+
+_METHODS = ("visual_degrees", "start_recording", "start_task", "look_at")
 
 
 def commit(entry: ModelEntry) -> Any:
@@ -19,32 +23,47 @@ def commit(entry: ModelEntry) -> Any:
     Parameters
     ----------
     entry : ModelEntry
-        A base model is put into Brain-Score's ``ModelCommitment`` with the options of its registration; a brain model
-        is built and returned as it is.
+        A base model is put into Brain-Score's ``ModelCommitment`` with the options of its registration. A brain model
+        is built and returned as it is, or, if it does not inherit from ``BrainModel``, behind an object that does.
 
     Returns
     -------
     BrainModel
-        Regions that ``region_layer_map`` leaves out get their layer by Brain-Score's own layer selection.
+        Regions that ``region_layer_map`` leaves out get the layer that is written beside Brain-Score's plugin of this
+        identifier, if there is one, or else by Brain-Score's own layer selection.
 
     Raises
     ------
     MissingFrameworkError
         If brainscore_vision, which a base model needs for this, cannot be imported.
+    LayerNotFoundError
+        If the model lacks a layer of ``layers``, ``region_layer_map`` or ``behavioral_readout_layer``.
+    UnsupportedModelError
+        If a brain model lacks a method of ``BrainModel``.
     """
     if entry.kind == "brain":
-        return entry.build()
+        return _as_brain_model(entry, entry.build())
     brain_transformation = _import_brain_transformation(entry.identifier)
     extractor = entry.build()
     layers = entry.resolved_layers(extractor)
-    return brain_transformation.ModelCommitment(
+    readout = entry.behavioral_readout_layer
+    known = {
+        region: extractor.resolve_layers([chosen] if isinstance(chosen, str) else list(chosen))
+        for region, chosen in (entry.region_layer_map or {}).items()
+    }
+    is_complete = all(region in known for region in brain_transformation.STANDARD_REGION_BENCHMARKS)
+    model = brain_transformation.ModelCommitment(
         identifier=entry.identifier,
         activations_model=extractor,
         layers=layers,
-        behavioral_readout_layer=entry.behavioral_readout_layer,
-        region_layer_map=_region_layer_map(entry, extractor, layers, brain_transformation),
+        behavioral_readout_layer=None if readout is None else extractor.resolve_layers(readout)[-1],
+        region_layer_map=known if is_complete else None,
         visual_degrees=entry.visual_degrees,
     )
+    # Regions that are not known here come from the map that Brain-Score's server keeps beside a plugin, or else from
+    # its layer selection: so it made its map itself, and the known regions are entered into that.
+    model.layer_model.region_layer_map.update(known)
+    return model
 
 
 def entry_of(module: ModuleType, identifier: str) -> ModelEntry:
@@ -85,19 +104,38 @@ def _import_brain_transformation(identifier: str) -> Any:
     return brain_transformation
 
 
-def _region_layer_map(entry: ModelEntry, extractor: Any, layers: list[str], brain_transformation: Any) -> Any:
-    if entry.region_layer_map is None:
-        return None
-    known = dict(entry.region_layer_map)
-    benchmarks = brain_transformation.STANDARD_REGION_BENCHMARKS
-    if all(region in known for region in benchmarks):
-        return known
-    selection = brain_transformation.LayerSelection(
-        model_identifier=entry.identifier,
-        activations_model=extractor,
-        layers=layers,
-        visual_degrees=entry.visual_degrees,
-    )
-    regions = brain_transformation.RegionLayerMap(layer_selection=selection, region_benchmarks=benchmarks)
-    regions.update(known)
-    return regions
+def _as_brain_model(entry: ModelEntry, model: Any) -> Any:
+    """Return an object of Brain-Score's class ``BrainModel`` that does what the model does; itself if it is one."""
+    try:
+        from brainscore_vision.model_interface import BrainModel
+    except ImportError:  # there is no class to be of
+        return model
+    if isinstance(model, BrainModel):
+        return model
+    missing = [name for name in _METHODS if not callable(getattr(model, name, None))]
+    if missing:
+        raise UnsupportedModelError(
+            f"Brain model {entry.identifier!r} ({entry.source}) returned {type(model)}, which has no method "
+            f"{listing(missing)}; expected Brain-Score's BrainModel, or an object with {', '.join(_METHODS)}. "
+            "Add what is missing; or register the model with @register_model, if it only gives activations."
+        )
+
+    class Delegating(BrainModel):
+        """A brain model that leaves everything to an object that does not inherit from ``BrainModel``."""
+
+        def __init__(self) -> None:
+            self.visual_degrees, self.start_task, self.look_at = model.visual_degrees, model.start_task, model.look_at
+
+        def start_recording(self, recording_target: str, time_bins: Any) -> None:
+            # Benchmarks of one time bin give it as an array without dimensions that holds a tuple (brainscore_vision
+            # 2.4.2); the interface promises a list of tuples.
+            model.start_recording(recording_target, time_bins=[tuple(np.asarray(each).tolist()) for each in time_bins])
+
+        @property
+        def identifier(self) -> str:
+            return str(getattr(model, "identifier", entry.identifier))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(model, name)
+
+    return Delegating()
