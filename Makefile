@@ -14,24 +14,27 @@ TEST_ENVIRONMENT := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 export TIMEFORMAT = == took %R s
 
 VENV := .venv
+BRAINSCORE := .venv-brainscore
+# What runs there: all that meets Brain-Score, and what could depend on the versions of NumPy, pandas, xarray and frameworks.
+BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/frameworks tests/benchmarks_local
 ifeq ($(origin PY), undefined)
 PY := $(VENV)/bin/python
 DEMO_READY := $(VENV)/demo.stamp
 TEST_READY := $(VENV)/test.stamp
 endif
 
-.PHONY: help demo test test-gpu lint types unit alone format clean
+.PHONY: help demo test test-gpu lint types unit alone brainscore format clean
 
 help:
 	@echo "make demo      the whole road once on real images: wrap, extract, register, check, package, validate"
-	@echo "make test      ruff, mypy, unit and documentation tests in every framework; JAX without the others"
+	@echo "make test      ruff, mypy, unit and documentation tests in every framework; JAX alone; beside Brain-Score"
 	@echo "make test-gpu  what only a GPU can show (fails where there is none)"
 	@echo "make format    let ruff format and fix"
 
 demo: $(DEMO_READY)
 	@$(PY) examples/demo.py
 
-test: lint types unit alone
+test: lint types unit alone brainscore
 
 lint: $(TEST_READY)
 	@echo "== ruff" && time { $(PY) -m ruff check . && $(PY) -m ruff format --check .; }
@@ -51,11 +54,15 @@ test-gpu: $(TEST_READY)
 alone:
 	@echo "== JAX without the other frameworks" && time $(PYTHON) tests/environment/jax_alone.py .venv-jax
 
+# The second environment: the released Brain-Score, and every framework in the versions that go with it.
+brainscore: $(BRAINSCORE)/brainscore.stamp
+	@echo "== beside Brain-Score" && time $(TEST_ENVIRONMENT) $(BRAINSCORE)/bin/python -m pytest -n $(WORKERS) $(BESIDE_BRAINSCORE)
+
 format: $(TEST_READY)
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-jax build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(BRAINSCORE) .venv-jax build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # A stamp is written last: an interrupted installation is taken up again at the next call.
 $(VENV)/bin/python:
@@ -63,6 +70,14 @@ $(VENV)/bin/python:
 	    $(PYTHON) is ' + sys.version.split()[0] + '. Choose another one: make PYTHON=python3.11')"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+
+$(BRAINSCORE)/brainscore.stamp: requirements/brainscore.txt requirements/legacy.txt setup.py tests/environment/torchvision_on_cpu_torch.py
+	$(PYTHON) -m venv $(BRAINSCORE)
+	$(BRAINSCORE)/bin/python -m pip install --quiet --upgrade pip
+	$(BRAINSCORE)/bin/python -m pip install --quiet -r requirements/brainscore.txt -e .
+	$(BRAINSCORE)/bin/python -m pip install --quiet --no-deps -r requirements/legacy.txt
+	$(BRAINSCORE)/bin/python tests/environment/torchvision_on_cpu_torch.py --install
+	touch $@
 
 $(VENV)/%.stamp: requirements/%.txt requirements/demo.txt setup.py tests/environment/torchvision_on_cpu_torch.py | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet -r $< -e .
