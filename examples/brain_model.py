@@ -48,7 +48,8 @@ class RecurrentCortex:
     def look_at(self, stimuli, number_of_trials: int = 1) -> xr.DataArray:
         if self.readout is not None:
             features = self.extractor(stimuli, "logits")
-            coords = {"stimulus_id": ("presentation", features["stimulus_id"].values), "choice": self.readout.classes_}
+            coords = {name: ("presentation", stimuli[name].values) for name in stimuli.columns}
+            coords["choice"] = self.readout.classes_
             return xr.DataArray(self.readout.predict_proba(features.values), coords, dims=("presentation", "choice"))
         rates = [self.extractor(stimuli, f"rate@{min(max(start + end, 0) // 100, 3)}") for start, end in self.bins]
         cells = rates[0].assign_coords(region=("neuroid", [self.region] * rates[0].sizes["neuroid"]))

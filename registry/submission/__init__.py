@@ -3,6 +3,7 @@
 from .errors import SubmissionError, SubmissionExistsError, SubmissionOutputError, SubmissionWarning
 from .problem import Problem
 from .rules import Rule
+from .specification import rules_as_markdown
 from .validation import RULES, validate_submission
 from .writing import write_submission
 
@@ -14,6 +15,7 @@ __all__ = [
     "SubmissionExistsError",
     "SubmissionOutputError",
     "SubmissionWarning",
+    "rules_as_markdown",
     "validate_submission",
     "write_submission",
 ]

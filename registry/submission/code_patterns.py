@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from .syntax import Nodes
+
 __all__ = ["absolute_paths", "cuda_calls", "unverified_connections"]
 
 _ROOTS = (
@@ -18,27 +20,26 @@ _UNVERIFIED_KEYWORDS = ("verify", "verify_ssl", "ssl_verify", "check_hostname")
 _UNVERIFIED_TEXTS = re.compile(r"PYTHONHTTPSVERIFY|--no-check-certificate|--insecure\b")
 
 
-def absolute_paths(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def absolute_paths(nodes: Nodes) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of each string that is a path from a root; documentation is left out.
 
     So is what is put behind something else: ``folder + "/data/labels.txt"``.
     """
-    left_out = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            left_out.add(id(node.right))
-        elif isinstance(node, ast.JoinedStr):
-            left_out.update(map(id, node.values[1:]))
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in left_out:
-            continue
-        if _ABSOLUTE.match(node.value) and len(node.value) < 1000:
-            yield node.lineno, node.value
+    left_out = {id(node.value) for node in nodes.of(ast.Expr)}
+    left_out.update(id(node.right) for node in nodes.of(ast.BinOp) if isinstance(node.op, ast.Add))
+    for joined in nodes.of(ast.JoinedStr):
+        left_out.update(map(id, joined.values[1:]))
+    for node in nodes.of(ast.Constant):
+        text = node.value if isinstance(node.value, str) and id(node) not in left_out else ""
+        if len(text) < 1000 and _ABSOLUTE.match(text):
+            yield node.lineno, text
 
 
-def cuda_calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def cuda_calls(nodes: Nodes) -> Iterator[tuple[int, str]]:
     """Yield the line and the code of each call that demands a GPU without asking whether there is one."""
-    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    if not any(map(_demands_cuda, nodes.of(ast.Call))):
+        return
+    waiting: list[tuple[ast.AST, bool]] = [(nodes.tree, False)]
     while waiting:
         node, is_guarded = waiting.pop()
         if isinstance(node, (ast.If, ast.IfExp)):
@@ -46,29 +47,37 @@ def cuda_calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.BoolOp):
             is_guarded = is_guarded or _mentions_cuda(node.values[0])
         elif isinstance(node, ast.Call) and not is_guarded and _demands_cuda(node):
-            yield node.lineno, ast.unparse(node)[:60]
-        waiting.extend((child, is_guarded) for child in reversed(list(ast.iter_child_nodes(node))))
+            yield node.lineno, _code_of(node)
+        waiting.extend((child, is_guarded) for child in ast.iter_child_nodes(node))
 
 
-def unverified_connections(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def unverified_connections(nodes: Nodes) -> Iterator[tuple[int, str]]:
     """Yield the line and the code of everything that downloads without verifying the sender."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg in _UNVERIFIED_KEYWORDS and _is_false(node.value):
-            yield node.value.lineno, f"{node.arg}=False"
-        elif isinstance(node, ast.Assign) and _is_false(node.value):
-            for target in node.targets:
+    for keyword in nodes.of(ast.keyword):
+        if keyword.arg in _UNVERIFIED_KEYWORDS and _is_false(keyword.value):
+            yield keyword.value.lineno, f"{keyword.arg}=False"
+    for assignment in nodes.of(ast.Assign):
+        if _is_false(assignment.value):
+            for target in assignment.targets:
                 if isinstance(target, ast.Attribute) and target.attr in _UNVERIFIED_KEYWORDS:
-                    yield node.lineno, f"{target.attr} = False"
-        elif isinstance(node, ast.Attribute) and node.attr in _UNVERIFIED_NAMES:
-            yield node.lineno, node.attr
-        elif isinstance(node, ast.ImportFrom) and node.module == "ssl":
-            for alias in node.names:
-                if alias.name in _UNVERIFIED_NAMES:
-                    yield node.lineno, alias.name
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = _UNVERIFIED_TEXTS.search(node.value)
-            if found:
-                yield node.lineno, found.group()
+                    yield assignment.lineno, f"{target.attr} = False"
+    for attribute in nodes.of(ast.Attribute):
+        if attribute.attr in _UNVERIFIED_NAMES:
+            yield attribute.lineno, attribute.attr
+    for statement in nodes.of(ast.ImportFrom):
+        for alias in statement.names if statement.module == "ssl" else ():
+            if alias.name in _UNVERIFIED_NAMES:
+                yield statement.lineno, alias.name
+    for constant in nodes.of(ast.Constant):
+        if isinstance(constant.value, str) and (found := _UNVERIFIED_TEXTS.search(constant.value)):
+            yield constant.lineno, found.group()
+
+
+def _code_of(call: ast.Call) -> str:
+    try:
+        return ast.unparse(call)[:60]
+    except RecursionError:  # a chain of hundreds of calls
+        return "A call"
 
 
 def _demands_cuda(call: ast.Call) -> bool:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from .syntax import Nodes
+
 __all__ = ["find_data_files", "find_missing_files", "path_constants"]
 
 _PATH_CALLS = ("join", "joinpath", "with_name")
@@ -33,7 +35,7 @@ def find_data_files(tree: ast.Module, file: Path) -> list[Path]:
     list of Path
         Existing files, sorted.
     """
-    named = [file.parent / name for name in path_constants(tree) if _is_relative(name)]
+    named = [file.parent / name for name in path_constants(Nodes(tree)) if _is_relative(name)]
     paths = {*named, *_resolved_paths(tree, file)}
     in_folders = {each for path in paths if _is_model_folder(path) for each in path.rglob("*")}
     return sorted(path for path in paths | in_folders if _is_data(path))
@@ -57,15 +59,17 @@ def find_missing_files(tree: ast.Module, file: Path) -> list[Path]:
     return sorted({path for path in _resolved_paths(tree, file) if path.suffix and not _exists(path)})
 
 
-def path_constants(tree: ast.Module) -> Iterator[str]:
+def path_constants(nodes: Nodes) -> Iterator[str]:
     """Yield the strings of a module that may be the end of a path, with their parts joined by ``/``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            yield "/".join(_trailing_constants(_operands(node)))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _PATH_CALLS:
-            yield "/".join(_trailing_constants(node.args))
+    for constant in nodes.of(ast.Constant):
+        if isinstance(constant.value, str):
+            yield constant.value
+    for operation in nodes.of(ast.BinOp):
+        if isinstance(operation.op, ast.Div):
+            yield "/".join(_trailing_constants(_operands(operation)))
+    for call in nodes.of(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr in _PATH_CALLS:
+            yield "/".join(_trailing_constants(call.args))
 
 
 def _resolved_paths(tree: ast.Module, file: Path) -> list[Path]:
@@ -216,9 +220,11 @@ def _exists(path: Path) -> bool:
 
 
 def _operands(node: ast.expr) -> list[ast.expr]:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-        return [*_operands(node.left), node.right]
-    return [node]
+    operands = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        operands.append(node.right)
+        node = node.left
+    return [node, *reversed(operands)]
 
 
 def _trailing_constants(nodes: list[ast.expr]) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from .python_files import names_in
 from .rules import Finding, Rule
-from .zipfiles import SubmissionZip, names_in
+from .zipfiles import SubmissionZip
 
 __all__ = ["LEGACY_RULES"]
 
@@ -27,7 +28,7 @@ def _functions(submission: SubmissionZip) -> Iterator[Finding]:
     for name, tree in _model_files(submission):
         defined = names_in(tree)
         for function in _FUNCTIONS[name.rsplit("/", 1)[1]]:
-            if function not in defined:
+            if function not in defined and "*" not in defined:
                 yield name, f"It defines no function {function}."
 
 
@@ -49,7 +50,28 @@ def _model_files(submission: SubmissionZip) -> Iterator[tuple[str, ast.Module | 
 
 
 LEGACY_RULES = (
-    Rule("legacy-files", "It can be installed.", "Add the file.", _files, layouts=("legacy",)),
-    Rule("legacy-functions", "The functions are there.", "Define the function.", _functions, layouts=("legacy",)),
-    Rule("legacy-hyphen", "Identifiers have no '-'.", "Write '_' in its place.", _listed, layouts=("legacy",)),
+    Rule(
+        "legacy-files",
+        "setup.py, __init__.py and models/__init__.py are there.",
+        "Add the file.",
+        _files,
+        layouts=("legacy",),
+        source="server",
+    ),
+    Rule(
+        "legacy-functions",
+        "models/base_models.py or brain_models.py defines the functions that are called.",
+        "Define the function.",
+        _functions,
+        layouts=("legacy",),
+        source="server",
+    ),
+    Rule(
+        "legacy-hyphen",
+        "Identifiers in get_model_list have no '-'.",
+        "Write '_' in its place.",
+        _listed,
+        layouts=("legacy",),
+        source="website",
+    ),
 )

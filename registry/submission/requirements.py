@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from .errors import SubmissionError
+from .server_pins import HOST, HOST_LIMITS, MEASURED
+from .server_versions import ServerVersions, installed_version, server_name, server_versions
 
-__all__ = ["distributions_of", "requirement_lines"]
+__all__ = ["changed_versions", "distributions_of", "requirement_lines"]
 
-# What the environment that scores the model brings along (brainscore-vision 2.4.2, brainscore-core 2.5.0). Requirements
-# are installed into it afterwards, so a pin of one of these would exchange what the others were built for: torchvision,
-# for example, works with one version of torch only.
-_PROVIDED = frozenset(
-    ("numpy", "pandas", "pillow", "scikit-learn", "scipy", "torch", "torchvision", "tqdm", "xarray"),
-)
-# Its upper limits, and the newest version below each.
-_HOST_LIMITS = {"numpy": ("<2", "1.26.4"), "pandas": ("<3", "2.3.3"), "xarray": ("<2022.6", "2022.3.0")}
+# What the environment that scores the model has anyway. Requirements are installed into it afterwards, so a pin of one
+# of these would exchange what the others were built for: torchvision, say, works with one version of torch only.
+_PROVIDED = {*HOST, "certifi", "filelock"}
+# TensorFlow without CUDA is smaller, leaves the GPU to torch, and exists for these machines only.
+_FOR_CPU = 'sys_platform == "linux" and platform_machine == "x86_64"'
+_FOR_OTHERS = 'sys_platform != "linux" or platform_machine != "x86_64"'
 
 
 def distributions_of(module: str) -> list[str]:
@@ -57,8 +54,9 @@ def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -
     Parameters
     ----------
     distributions : iterable of str
-        Names of installed distributions; each is pinned to its installed version, unless Brain-Score provides it, or
-        that version needs another numpy, pandas or xarray than Brain-Score has.
+        Names of installed distributions. Each is pinned to its installed version, or, if that does not go with what
+        Brain-Score has, to one that was measured to (docs/server_frameworks.md). So is what they need, where pip would
+        take a version that needs a newer numpy.
     given : sequence of str
         Lines of the user's, which replace derived ones of the same distribution.
 
@@ -72,80 +70,66 @@ def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -
     SubmissionError
         If a line given is no requirement, or a distribution was installed from a folder of this machine.
     """
+    lines = {name: [line] for name, line in _read_given(given).items()}
+    derived = {key: name for name in sorted(distributions) if (key := server_name(name)) not in lines}
+    there = server_versions(set(derived) - _PROVIDED, lines)
+    for key, name in derived.items():
+        if key in _PROVIDED:
+            lines[key] = [key]
+        elif address := _address(importlib.metadata.distribution(name)):
+            lines[key] = [f"{name} @ {address}"]
+        else:
+            lines[key] = _pinned(key, there)
+    if not any(key in table for table in MEASURED for key in _read_given(given)):
+        for key in there.versions:
+            lines.setdefault(key, _pinned(key, there))
+    if not there.is_complete:  # pip has to find a version, among those that go with Brain-Score
+        for key, limit in HOST_LIMITS.items():
+            if lines.get(key, [key]) == [key]:
+                lines[key] = [f"{key}{limit}"]
+    return [line for key in sorted(lines) for line in lines[key]]
+
+
+def changed_versions(distributions: Iterable[str], given: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """Return which distributions have another version on the server than here.
+
+    Parameters
+    ----------
+    distributions, given
+        See :func:`requirement_lines`.
+
+    Returns
+    -------
+    dict of str to (str, str)
+        The version here, and that on the server: empty if pip has to find one.
+    """
+    lines = _read_given(given)
+    names = {server_name(name) for name in distributions} - _PROVIDED - set(lines)
+    there = server_versions(names, lines).versions
+    both = {name: (installed_version(name), there.get(name, "")) for name in sorted(names)}
+    return {name: versions for name, versions in both.items() if versions[0] and versions[0] != versions[1]}
+
+
+def _read_given(given: Sequence[str]) -> dict[str, str]:
     lines = {}
     for line in given:
         try:
-            lines[canonicalize_name(Requirement(line).name)] = line.strip()
+            lines[server_name(Requirement(line).name)] = line.strip()
         except InvalidRequirement as error:
             raise SubmissionError(
                 f"requirements={list(given)!r} has the line {line!r}, which pip cannot read ({error}). "
                 "Write it as 'name==version'."
             ) from None
-    for name in distributions:
-        key = canonicalize_name(name)
-        if key not in lines:
-            lines[key] = _pinned(name)
-    return [lines[name] for name in sorted(lines)]
+    return lines
 
 
-def _pinned(name: str) -> str:
-    if canonicalize_name(name) in _PROVIDED:
-        return name
-    distribution = importlib.metadata.distribution(name)
-    address = _address(distribution)
-    if address:
-        return f"{name} @ {address}"
-    try:
-        version = Version(distribution.version)
-    except InvalidVersion:
-        return name
-    return f"{name}=={version.public}" if _fits_host(name) else name
-
-
-def _fits_host(name: str) -> bool:
-    """Tell whether an installed distribution, and what it requires, accepts the versions that the host has."""
-    return all(_accepts_host(each) for each in _with_requirements(name))
-
-
-def _with_requirements(name: str) -> Iterator[importlib.metadata.Distribution]:
-    waiting, seen = [name], set[str]()
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name in seen or name in _HOST_LIMITS:
-            continue
-        seen.add(name)
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:  # of an extra, or of another platform
-            continue
-        yield distribution
-        waiting += [requirement.name for requirement in _requirements_of(distribution)]
-
-
-def _requirements_of(distribution: importlib.metadata.Distribution) -> Iterator[Requirement]:
-    for line in distribution.requires or ():
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield requirement
-
-
-def _accepts_host(distribution: importlib.metadata.Distribution) -> bool:
-    limits = {
-        requirement: limit
-        for requirement in _requirements_of(distribution)
-        if (limit := _HOST_LIMITS.get(canonicalize_name(requirement.name))) is not None
-    }
-    return all(_overlap(requirement.specifier, *limit) for requirement, limit in limits.items())
-
-
-def _overlap(specifier: SpecifierSet, limit: str, newest: str) -> bool:
-    """Whether some version meets both: tried are the newest below the limit, and those around each bound."""
-    bounds = [bound.version.removesuffix(".*") for bound in specifier]
-    candidates = [newest, "0.1", *bounds, *(f"{bound}.1" for bound in bounds)]
-    return any(specifier.contains(version) and SpecifierSet(limit).contains(version) for version in candidates)
+def _pinned(key: str, there: ServerVersions) -> list[str]:
+    version = there.versions.get(key)
+    if not version:
+        return [key]
+    if key != "tensorflow" or key in there.asked_for:  # who asks for it by this name would install it over the other
+        return [f"{key}=={version}"]
+    return [f"tensorflow-cpu=={version}; {_FOR_CPU}", f"tensorflow=={version}; {_FOR_OTHERS}"]
 
 
 def _address(distribution: importlib.metadata.Distribution) -> str:

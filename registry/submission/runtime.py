@@ -13,10 +13,13 @@ from .locating import LocalFiles, ModuleKind, is_of_runtime, relocate_runtime
 from .requirements import distributions_of
 from .rewriting import read_module, relocate_imports
 
-__all__ = ["runtime_distributions", "runtime_files"]
+__all__ = ["FETCHING_DISTRIBUTIONS", "runtime_distributions", "runtime_files"]
+
+# What Weights.fetch imports when it is called; other models need none of it.
+FETCHING_DISTRIBUTIONS = frozenset(("certifi", "filelock", "pooch", "tqdm"))
 
 _FOLDER = PurePosixPath("runtime")
-_LEFT_OUT = {"adapters": ("testing",), "registry": ("submission",)}
+_LEFT_OUT = {"adapters": ("testing",), "registry": ("clean", "submission")}
 _DOCUMENTATION = b'"""The part of brain-adapters that runs a model, as it was when the submission was written."""\n'
 
 

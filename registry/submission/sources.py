@@ -236,8 +236,8 @@ class _Collector:
         if file.stat().st_size > _MAX_BYTES:
             raise SubmissionError(
                 f"{user} uses {file}, which is larger than the 50 MB that Brain-Score accepts in all. Host it on "
-                "the web and load it inside the function, e.g. with torch.hub.load_state_dict_from_url(url, "
-                "check_hash=True); weights=[Weights(url, sha256)] records where it is."
+                "the web, write WEIGHTS = Weights(url, sha256), register the model with weights=[WEIGHTS], and load "
+                "the file that WEIGHTS.fetch() returns inside the function."
             )
         self._tree.files[_FOLDER / place] = file.read_bytes()
 

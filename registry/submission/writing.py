@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,8 @@ from ..store import Registry, default_registry
 from .archive import check_output, to_zip, write_whole
 from .errors import SubmissionError, SubmissionWarning
 from .problem import Problem
-from .requirements import distributions_of, requirement_lines
-from .runtime import runtime_distributions, runtime_files
+from .requirements import changed_versions, distributions_of, requirement_lines
+from .runtime import FETCHING_DISTRIBUTIONS, runtime_distributions, runtime_files
 from .sources import SourceTree, collect_sources
 from .templates import legacy_functions, legacy_setup, plugin_init, plugin_model, plugin_test
 from .trial import run_alone
@@ -24,6 +25,7 @@ from .validation import find_problems
 
 __all__ = ["write_submission"]
 
+_MAKES_WEIGHTS = re.compile(rb"\bWeights\(")  # also those that nobody gave to the decorator
 _REGIONS = ("V1", "V2", "V4", "IT")
 
 
@@ -98,13 +100,27 @@ def write_submission(
             SubmissionWarning,
             stacklevel=2,
         )
+    if changed := changed_versions(tree.distributions, entry.requirements):
+        here = ", ".join(f"{name} {version}" for name, (version, _) in changed.items())
+        there = ", ".join(
+            f"{name} {version or 'of a version that pip finds'}" for name, (_, version) in changed.items()
+        )
+        warnings.warn(
+            f"{path.name} was written, but the model was built here with {here}, and Brain-Score's environment takes "
+            f"{there}: `brain-adapters check --clean {path}` compares the activations.",
+            SubmissionWarning,
+            stacklevel=2,
+        )
     return path
 
 
 def _submission_files(
     entry: ModelEntry, layout: Literal["plugin", "legacy"], tree: SourceTree, environment: Mapping[str, str]
 ) -> dict[PurePosixPath, bytes]:
-    requirements = requirement_lines(tree.distributions | runtime_distributions(), entry.requirements)
+    distributions = tree.distributions | runtime_distributions()
+    if entry.weights or any(_MAKES_WEIGHTS.search(content) for content in tree.files.values()):
+        distributions |= FETCHING_DISTRIBUTIONS
+    requirements = requirement_lines(distributions, entry.requirements)
     root = PurePosixPath(entry.identifier)
     if layout == "plugin":
         package = root / "models" / entry.identifier

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import ast
 import io
+import struct
 import zipfile
 import zlib
 from contextlib import suppress
 from functools import cached_property
 from typing import BinaryIO, Literal
 
-__all__ = ["MAX_FILE_BYTES", "SubmissionZip", "UnreadableZipError", "names_in"]
+from .python_files import PythonFile, read_python
 
+__all__ = ["DEFLATED_OR_STORED", "MAX_FILE_BYTES", "MAX_PYTHON_BYTES", "SubmissionZip", "UnreadableZipError"]
+
+DEFLATED_OR_STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MAX_FILE_BYTES = 5 * 2**20
+MAX_PYTHON_BYTES = 2**19
 _MAX_TOTAL_BYTES = 500 * 2**20
+_MAX_ALL_PYTHON_BYTES = 10 * 2**20
+_MAX_ENTRIES = 50_000
+_KEPT_BYTES = 32 * 2**20
+_PIECE = 2**18
+_KINDS = ("base", "brain")
 _ENCRYPTED = 0x1
-_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError, OverflowError)
 
 
 class UnreadableZipError(Exception):
@@ -24,6 +34,9 @@ class UnreadableZipError(Exception):
 
 class SubmissionZip:
     """The names in a zip, and its texts.
+
+    However the zip was made, this needs some hundred MB of memory at most: sizes and numbers are limited, a file is
+    unpacked up to the size that it declares, and only so many contents are kept.
 
     Parameters
     ----------
@@ -44,19 +57,22 @@ class SubmissionZip:
         try:
             self._archive = zipfile.ZipFile(stream)
             self.infos = self._archive.infolist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (*_DAMAGE, MemoryError) as error:
             raise UnreadableZipError("zip", f"It cannot be read as a zip file ({error}).") from error
         if not self.infos:
             raise UnreadableZipError("zip", "It is a zip file with nothing in it.")
         if any(info.flag_bits & _ENCRYPTED for info in self.infos):
             raise UnreadableZipError("encrypted", "It is protected by a password.")
         total = sum(info.file_size for info in self.infos)
-        if total > _MAX_TOTAL_BYTES:
+        if total > _MAX_TOTAL_BYTES or len(self.infos) > _MAX_ENTRIES:
             raise UnreadableZipError(
-                "unpacked-size", f"It unpacks to {total / 2**20:,.0f} MB; expected {_MAX_TOTAL_BYTES // 2**20} at most."
+                "unpacked-size",
+                f"It unpacks to {len(self.infos):,} entries of {total / 2**20:,.0f} MB; expected "
+                f"{_MAX_ENTRIES:,} of {_MAX_TOTAL_BYTES // 2**20} MB at most.",
             )
         self._contents: dict[str, bytes | None] = {}
-        self._trees: dict[str, ast.Module | None] = {}
+        self._n_kept_bytes = 0
+        self._read: dict[str, PythonFile] = {}
 
     @cached_property
     def entries(self) -> list[str]:
@@ -74,12 +90,17 @@ class SubmissionZip:
         return sorted({name for name in self.names if not name.endswith("/")})
 
     @cached_property
+    def known(self) -> frozenset[str]:
+        """All names, those of folders with their last ``/``."""
+        return frozenset(self.names)
+
+    @cached_property
     def folders(self) -> set[str]:
-        """Folders that exist because a file lies in them or because they have an entry, without the last ``/``."""
-        found = {name.rstrip("/") for name in self.names if name.endswith("/")}
-        for name in self.files:
-            parts = name.split("/")
-            found.update("/".join(parts[:n]) for n in range(1, len(parts)))
+        """Folders down to the third level, by an entry or because something lies in them; without the last ``/``."""
+        found: set[str] = set()
+        for name in self.names:
+            parts = name.split("/", 4)
+            found.update("/".join(parts[:n]) for n in range(1, min(len(parts), 4)))
         return found
 
     @cached_property
@@ -90,8 +111,7 @@ class SubmissionZip:
     @cached_property
     def layout(self) -> Literal["plugin", "legacy"]:
         """Which layout it follows: that of 2021 if it has its file of functions, and no plugin."""
-        functions = [name for name in self.files if name.endswith(("models/base_models.py", "models/brain_models.py"))]
-        is_legacy = any(name.count("/") == 2 for name in functions)
+        is_legacy = any(f"{root}/models/{kind}_models.py" in self.known for root in self.roots for kind in _KINDS)
         return (
             "legacy"
             if is_legacy and not any("model_registry" in (self.text(f) or "") for f in self.inits)
@@ -106,12 +126,22 @@ class SubmissionZip:
     @cached_property
     def inits(self) -> list[str]:
         """The existing ``__init__.py`` of the plugins."""
-        return [f"{plugin}/__init__.py" for plugin in self.plugins if f"{plugin}/__init__.py" in self.files]
+        return [f"{plugin}/__init__.py" for plugin in self.plugins if f"{plugin}/__init__.py" in self.known]
 
     @cached_property
     def modules(self) -> list[str]:
         """Python files."""
         return [name for name in self.files if name.endswith(".py")]
+
+    @cached_property
+    def read_modules(self) -> list[str]:
+        """Python files that are read: those of up to half a MB, as long as they are not too many."""
+        found, n_bytes = [], 0
+        for name in self.modules:
+            n_bytes += self.n_bytes_of(name)
+            if self.n_bytes_of(name) <= MAX_PYTHON_BYTES and n_bytes <= _MAX_ALL_PYTHON_BYTES:
+                found.append(name)
+        return found
 
     def n_bytes_of(self, name: str) -> int:
         """Return the unpacked size of a file."""
@@ -119,7 +149,9 @@ class SubmissionZip:
 
     def is_damaged(self, name: str) -> bool:
         """Whether a file of up to 5 MB cannot be unpacked."""
-        return self.n_bytes_of(name) <= MAX_FILE_BYTES and self._content(name) is None
+        info = self._archive.getinfo(name)
+        is_tried = info.file_size <= MAX_FILE_BYTES and info.compress_type in DEFLATED_OR_STORED
+        return is_tried and self._content(name) is None
 
     def text(self, name: str) -> str | None:
         """Return a file's text, or None if it is binary, larger than 5 MB or damaged."""
@@ -127,7 +159,7 @@ class SubmissionZip:
         if content is None or (b"\0" in content and not name.endswith(".py")):
             return None
         try:
-            return content.decode()
+            return content.decode("utf-8-sig")
         except UnicodeDecodeError:
             return content.decode("latin-1") if name.endswith((".py", ".txt")) else None
 
@@ -139,33 +171,38 @@ class SubmissionZip:
             return False
         return True
 
+    def python(self, name: str) -> PythonFile:
+        """Return what a Python file holds; nothing if it cannot be unpacked."""
+        if name not in self._read:
+            content = self._content(name)
+            self._read[name] = PythonFile() if content is None else read_python(content)
+        return self._read[name]
+
     def tree(self, name: str) -> ast.Module | None:
         """Return a Python file parsed, or None if that is not possible."""
-        if name not in self._trees:
-            text = self.text(name)
-            try:
-                self._trees[name] = None if text is None else ast.parse(text)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                self._trees[name] = None
-        return self._trees[name]
+        content = self._content(name)
+        if content is None or self.python(name).error:
+            return None
+        return ast.parse(content)
 
     def _content(self, name: str) -> bytes | None:
-        if name not in self._contents:
-            self._contents[name] = None
-            if self.n_bytes_of(name) <= MAX_FILE_BYTES:
-                with suppress(*_DAMAGE):
-                    self._contents[name] = self._archive.read(name)
-        return self._contents[name]
+        if name in self._contents:
+            return self._contents[name]
+        content = None
+        with suppress(*_DAMAGE):
+            content = self._unpacked(self._archive.getinfo(name))
+        n_bytes = len(content or b"")
+        if self._n_kept_bytes + n_bytes <= _KEPT_BYTES:
+            self._contents[name] = content
+            self._n_kept_bytes += n_bytes
+        return content
 
-
-def names_in(tree: ast.Module | None) -> set[str]:
-    """Return the names that a module defines or imports at its top level."""
-    names: set[str] = set()
-    for node in tree.body if tree else []:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.update(alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, ast.Assign):
-            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
-    return names
+    def _unpacked(self, info: zipfile.ZipInfo) -> bytes | None:
+        """Unpack a file piece by piece: in one, as many bytes would be made as there are, not as it declares."""
+        if info.file_size > MAX_FILE_BYTES or info.compress_type not in DEFLATED_OR_STORED:
+            return None
+        with self._archive.open(info) as stream:
+            content = b"".join(iter(lambda: stream.read(_PIECE), b""))
+        if len(content) != info.file_size:
+            raise EOFError(info.filename)
+        return content

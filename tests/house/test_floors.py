@@ -23,7 +23,15 @@ FLOORS = {
     "benchmarks_local": 4,
     "brain_adapters": 5,
 }
-BRIDGES = {"adapters.brainscore", "registry.commitment"}
+BRIDGES = {
+    "adapters.brainscore",
+    "registry.brainscore.connecting",
+    "registry.brainscore.installed",
+    "registry.brainscore.plugins",
+    "registry.brainscore_storage",
+    "registry.clean.reading",
+    "registry.commitment",
+}
 
 FRAMEWORKS = {
     *("torch", "torchvision", "timm", "transformers"),

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGES = (
     *("adapters", "adapters.errors", "adapters.model_tools", "adapters.testing"),
-    *("registry", "registry.submission", "benchmarks_local", "brain_adapters"),
+    *("registry", "registry.clean", "registry.submission", "benchmarks_local", "brain_adapters"),
 )
 
 

@@ -1,7 +1,9 @@
 """A project of the user's in a temporary folder, and a default registry that every test finds and leaves as it was."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 from zipfile import ZipFile
@@ -11,6 +13,9 @@ import pytest
 from registry import default_registry, load_models_file, unregister
 from registry.submission import validate_submission, write_submission
 
+from .changes import Entries, read
+
+LAYOUTS = ("plugin", "legacy")
 NETS = """
 from torch import nn
 
@@ -32,20 +37,58 @@ def toy_net():
     torch.manual_seed(0)
     return nets.make(4)
 """
+IDENTITY = """
+import torch
+from registry import register_model
 
 
-@pytest.fixture(autouse=True)
-def _restored(tmp_path: Path) -> Iterator[None]:
-    """Undo what loading the user's files does to Python and to the default registry."""
+@register_model
+def toy_net():
+    return torch.nn.Identity()
+"""
+
+
+@contextmanager
+def restored(folder: Path) -> Iterator[None]:
+    """Undo what loading files of a folder does to Python and to the default registry."""
     models, path = set(default_registry), list(sys.path)
     yield
     for identifier in set(default_registry) - models:
         unregister(identifier)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and Path(file).is_relative_to(tmp_path):
+        if isinstance(file, str) and file.startswith(f"{folder}{os.sep}"):
             del sys.modules[name]
     sys.path[:] = path
+
+
+@pytest.fixture(scope="session")
+def good_zips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entries]:
+    """Return the entries of a good zip of each layout, written once."""
+    folder = tmp_path_factory.mktemp("good")
+    (folder / "toy_models.py").write_text(IDENTITY)
+    with restored(folder):
+        load_models_file(folder / "toy_models.py")
+        return {layout: read(write_submission("toy_net", folder, layout=layout, trial=False)) for layout in LAYOUTS}
+
+
+@pytest.fixture
+def good(good_zips: dict[str, Entries]) -> Entries:
+    """Return a plugin's entries, to be changed."""
+    return dict(good_zips["plugin"])
+
+
+@pytest.fixture
+def good_legacy(good_zips: dict[str, Entries]) -> Entries:
+    """Return the entries of the layout of 2021, to be changed."""
+    return dict(good_zips["legacy"])
+
+
+@pytest.fixture(autouse=True)
+def _restored(tmp_path: Path) -> Iterator[None]:
+    """Leave Python and the default registry as they were."""
+    with restored(tmp_path):
+        yield
 
 
 @pytest.fixture
