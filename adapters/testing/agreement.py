@@ -98,7 +98,8 @@ def agreement(case: AdapterCase, reference: AdapterCase) -> Agreement:
 def _read(case: AdapterCase, layers: list[str]) -> tuple[dict[str, np.ndarray], dict[str, dict[str, list[object]]]]:
     assembly = extract(case, extractor_of(case, batch_size=2), toy_images(5), layers)
     names = np.asarray(assembly["layer"].values)
-    present = [label for label in _LABELS if label in assembly.coords]
+    # levels of an index are not among the coordinates before xarray 2022.6
+    present = [label for label in _LABELS if label in {*assembly.coords, *assembly.indexes["neuroid"].names}]
     labels = {
         layer: {label: assembly[label].values[names == case.name_of(layer)].astype(str).tolist() for label in present}
         for layer in layers

@@ -45,7 +45,6 @@ def test_values_are_plain_text(assembly):
         lambda a: (a.sel(neuroid=a["neuroid_id"].isin(["toy.fc.7.3", "toy.norm.0"])), [15, 23]),
         lambda a: (a.sel(neuroid=a["neuroid_id"] == "toy.fc.7.10"), [22]),
         lambda a: (a.sel(layer="fc.7"), range(12, 23)),
-        lambda a: (a.sel(neuroid_id="toy.conv.4"), [4]),
         lambda a: (a.where(a["layer"] == "norm", drop=True), [23]),
         lambda a: (a.sortby("neuroid_id"), np.argsort(np.array(TEXTS))),
         lambda a: (xr.concat([a.isel(neuroid=[23]), a.isel(neuroid=[1, 0])], "neuroid"), [23, 1, 0]),
@@ -63,13 +62,18 @@ def test_values_are_plain_text(assembly):
         lambda a: (a.assign_coords(region=("neuroid", ["IT"] * 24)), range(24)),
     ],
     ids=[
-        *("isel", "reverse", "isin", "equals", "layer", "neuroid_id", "where", "sortby", "concat", "transpose", "copy"),
+        *("isel", "reverse", "isin", "equals", "layer", "where", "sortby", "concat", "transpose", "copy"),
         *("reset", "set", "deepcopy", "pickle", "dropna", "duplicates", "mean", "align", "dataset", "assign"),
     ],
 )
 def test_operations_keep_the_texts(assembly, operation):
     result, positions = operation(assembly)
     np.testing.assert_array_equal(np.atleast_1d(result["neuroid_id"].values), np.array(TEXTS, object)[list(positions)])
+
+
+def test_one_neuroid_is_selected_by_its_text(assembly):
+    selected = assembly.sel(neuroid_id="toy.conv.4")
+    np.testing.assert_array_equal(selected.values.ravel(), assembly.values[:, 4])
 
 
 def test_numpy_and_sets(assembly):
@@ -115,7 +119,7 @@ def test_same_ids_of_two_extractions_are_one_index(assembly):
 
 
 def test_assemblies_of_two_models_can_be_joined(assembly):
-    other = assembly.assign_coords(xr.Coordinates.from_pandas_multiindex(neuroid_index(LAYERS, "other"), "neuroid"))
+    other = assemble(assembly.values, assembly.indexes["presentation"], neuroid_index(LAYERS, "other"))
     joined = xr.concat([assembly, other], "neuroid")
     assert ids_of(joined) == TEXTS + [text.replace("toy.", "other.") for text in TEXTS]
 

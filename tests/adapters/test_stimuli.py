@@ -69,7 +69,7 @@ def test_paths_in_every_form(extractor, image_files, pixels, form):
     assembly = extractor(FORMS[form](paths), layers=["logits"])
     np.testing.assert_allclose(assembly.values, expected_rows(pixels), atol=1e-7)
     assert list(assembly["stimulus_path"].values) == paths
-    assert "stimulus_id" not in assembly.coords
+    assert "stimulus_id" not in {*assembly.coords, *assembly.indexes["presentation"].names}
 
 
 def test_one_file_is_one_stimulus(extractor, image_files, pixels):
@@ -149,7 +149,7 @@ def test_stimulus_set_replaces_paths_by_ids(extractor, stimulus_set, pixels):
     assert list(assembly["stimulus_id"].values) == ["b", "a", "c"]
     assert list(assembly["object_name"].values) == ["dog", "cat", "dog"]
     np.testing.assert_array_equal(assembly["size"].values, [1.5, 2.5, np.nan])
-    assert "stimulus_path" not in assembly.coords
+    assert "stimulus_path" not in {*assembly.coords, *assembly.indexes["presentation"].names}
 
 
 def test_repeated_rows_of_a_stimulus_set_run_once(extractor, counting, stimulus_set):
@@ -177,7 +177,7 @@ def test_columns_of_any_type_become_coordinates(extractor, image_files):
         "list": [[1, 2], [3]],
     }
     assembly = extractor(pd.DataFrame({"path": image_files(2), **columns}), layers=["logits"])
-    assert set(columns) <= set(assembly.coords)
+    assert set(columns) <= {*assembly.coords, *assembly.indexes["presentation"].names}
     assert list(assembly["integer"].values) == [3, 1]
     assert assembly["integer"].dtype.kind == "i"
     assert list(assembly["boolean"].values) == [True, False]
