@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from brain_adapters.application import app
 from registry.submission import RULES, rules_as_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "submission-rules.md"
@@ -12,6 +15,12 @@ def test_page_is_as_the_rules_are():
     assert PAGE.read_text(encoding="utf-8") == rules_as_markdown(), (
         "The rules have changed. Write the page again: brain-adapters validate --rules > docs/submission-rules.md"
     )
+
+
+def test_command_prints_the_page_and_needs_no_zip():
+    done = CliRunner().invoke(app, ["validate", "--rules"])
+    assert done.exit_code == 0
+    assert done.stdout == rules_as_markdown()
 
 
 def test_page_has_a_row_for_every_rule_with_whose_it_is_how_severe_and_what_to_do():
