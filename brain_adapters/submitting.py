@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -12,11 +13,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import benchmarks_local
-from registry.submission import Problem, validate_submission, write_submission
+from registry.clean import CleanOptions
+from registry.clean.environments import BRAINSCORE
+from registry.submission import Problem, rules_as_markdown, validate_submission, write_submission
 
 from .advice import for_command_line, in_singular
 from .boundary import held_warnings, message_of, reports_errors
 from .browsing import AsJson
+from .cleaning import clean_check
 from .lookup import ModelArgument, find_models
 from .streams import output_on_stderr
 from .writing import OutputError
@@ -32,12 +36,47 @@ class Layout(StrEnum):
 
 
 @reports_errors
-def check_command(model: ModelArgument, *, as_json: AsJson = False) -> None:
-    """Run the steps of Brain-Score's check, offline.
+def check_command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="An identifier, a file that registers models (nets.py, or nets.py:one_of_them), or a module "
+            "(mylab.nets); with --clean a zip.",
+        ),
+    ],
+    *,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Check a zip in a fresh environment with the released Brain-Score.")
+    ] = False,
+    reuse: Annotated[
+        Path | None,
+        typer.Option(help="With --clean: use this environment as it is, and install nothing.", metavar="ENV"),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="With --clean: folder for environments and logs.", show_default="in the user's cache"),
+    ] = None,
+    constraints: Annotated[Path | None, typer.Option(help="With --clean: a constraints file for pip.")] = None,
+    brainscore: Annotated[
+        str | None, typer.Option(help="With --clean: version of brainscore-vision.", show_default=BRAINSCORE)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the steps of Brain-Score's check, offline; with --clean those of its server, on a zip.
 
     The last line is: Test successful, you are ready to submit! Every model that the file registers is checked.
     Exit status 1 when one does not pass.
+
+    With --clean, the zip is installed into a fresh environment as the server does it, goes through Brain-Score's own
+    tests there, and has to give the same activations there as here. The first time takes minutes and a few GB.
     """
+    if clean:
+        options = CleanOptions(reuse=reuse, work=work, constraints=constraints, brainscore=brainscore or BRAINSCORE)
+        clean_check(Path(model), options, as_json=as_json)
+        return
+    options_of_clean = {"--reuse": reuse, "--work": work, "--constraints": constraints, "--brainscore": brainscore}
+    _refuse_without_clean(model, options_of_clean)
     reports = [_check(identifier, as_json=as_json) for identifier in find_models(model)]
     if as_json:
         typer.echo(json.dumps(reports, indent=2, default=_as_number))
@@ -88,11 +127,20 @@ def package_command(
         typer.echo(f"Next: brain-adapters check {model}, and: brain-adapters validate {path}", err=True)
 
 
+def _show_rules(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(rules_as_markdown(), nl=False)
+        raise typer.Exit
+
+
 @reports_errors
 def validate_command(
     submission: Annotated[Path, typer.Argument(help="The zip to look through.", metavar="ZIP")],
     *,
     as_json: AsJson = False,
+    rules: Annotated[
+        bool, typer.Option("--rules", is_eager=True, callback=_show_rules, help="Print the rules, as Markdown.")
+    ] = False,
 ) -> None:
     """Hold a zip against Brain-Score's rules.
 
@@ -118,6 +166,14 @@ def validate_command(
         typer.echo(f"{submission}: {counts}", err=True)
     if n_errors:
         raise typer.Exit(1)
+
+
+def _refuse_without_clean(model: str, options: Mapping[str, object]) -> None:
+    if model.endswith(".zip"):
+        raise typer.BadParameter(f"{model} is a zip. Check it with: brain-adapters check --clean {model}")
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise typer.BadParameter(f"{', '.join(given)} goes with --clean only: brain-adapters check --clean ZIP")
 
 
 def _leave_interrupted(written: list[Path]) -> NoReturn:

@@ -100,12 +100,12 @@ def torch_zip(package: Callable[..., Path]) -> Path:
 
 
 def checked(path: Path, folder: Path, *names: str) -> dict[str, CleanStep]:
-    """Run a few of the steps on a submission, after those that all need; return them by the name of their method."""
+    """Run some of the steps on a submission, after those that all need; return them by the name of their method."""
     options = CleanOptions(reuse=Path(sys.prefix))
     steps = CleanSteps(unpack(path, folder / "unpacked"), options, folder, folder, default_registry)
     with (folder / "told.txt").open("w") as told:
         reporter = Reporter(told, folder / "logs")
-        done = ["make_base", "put_in_place", "load", *names]
+        done = ["make_base", "put_in_place", *names]
         for name in done:
             reporter.run(name, getattr(steps, name), needed=name == "load")
     return dict(zip(done, reporter.steps, strict=True))
@@ -166,11 +166,10 @@ def test_legacy_submission(package: Callable[..., Path], tmp_path: Path):
     assert SUCCESS in Path(steps["offline check"]["log"]).read_text()
 
 
-@pytest.mark.parametrize(("name", "text", "trial"), [("flax", FLAX, False), ("keras", KERAS, True)])
-def test_other_frameworks(package: Callable[..., Path], tmp_path: Path, name: str, text: str, trial: bool):
-    steps = checked(package(text, f"clean_{name}_models", trial=trial), tmp_path, "compare")
+@pytest.mark.parametrize(("name", "text"), [("flax", FLAX), ("keras", KERAS)])
+def test_other_frameworks(package: Callable[..., Path], tmp_path: Path, name: str, text: str):
+    steps = checked(package(text, f"clean_{name}_models", trial=False), tmp_path, "compare")
     assert {step.status for step in steps.values()} == {"passed"}, steps
-    assert f"ModelCommitment clean_{name}" in steps["load"].finding
     assert "2 of 2 agree on 3 images" in steps["compare"].finding
 
 
@@ -178,8 +177,6 @@ def test_brain_model(package: Callable[..., Path], tmp_path: Path):
     path = package(BRAIN.read_text(), "clean_brain_models", trial=False)
     steps = checked(path, tmp_path, "run_generic_tests", "compare")
     assert {step.status for step in steps.values()} == {"passed"}, steps["run_generic_tests"]
-    assert "recurrent_cortex" in steps["load"].finding
-    assert "spread layers" not in steps["load"].finding
     assert "5 passed" in steps["run_generic_tests"].finding
     assert "1 of 1 agree on 3 images" in steps["compare"].finding
 
@@ -213,15 +210,14 @@ INSIDE = "    torch.manual_seed(0)\n"
             "Connection refused",
             "weights, could not be fetched",
         ),
-        (SOURCE, INSIDE, "    import os; os.kill(os.getpid(), 9)\n", "was ended by signal 9", "more memory"),
     ],
-    ids=["import fails", "missing requirement", "weights unreachable", "killed"],
+    ids=["import fails", "missing requirement", "weights unreachable"],
 )
 def test_model_that_cannot_be_loaded(
     torch_zip: Path, tmp_path: Path, file: str, old: str, new: str, said: str, fix: str
 ):
     path = changed(torch_zip, tmp_path, file, lambda text: text.replace(old, new))
-    steps = checked(path, tmp_path, "run_generic_tests")
+    steps = checked(path, tmp_path, "load", "run_generic_tests")
     failed = steps["load"]
     assert failed.status == "failed"
     assert said in failed.finding
@@ -238,7 +234,7 @@ def test_tests_and_references_that_fail(torch_zip: Path, tmp_path: Path):
     path = changed(
         path, tmp_path, "clean_torch/model.py", lambda text: text.replace(reference, "raise KeyError('gone')")
     )
-    steps = checked(path, tmp_path, "find_registration", "find_bibtex", "run_own_tests")
+    steps = checked(path, tmp_path, "load", "find_registration", "find_bibtex", "run_own_tests")
     assert steps["load"].status == steps["find_registration"].status == "passed"
     assert steps["find_bibtex"].status == steps["run_own_tests"].status == "failed"
     assert "KeyError: 'gone'" in steps["find_bibtex"].finding
