@@ -15,8 +15,10 @@ export TIMEFORMAT = == took %R s
 
 VENV := .venv
 BRAINSCORE := .venv-brainscore
-# What runs there: all that meets Brain-Score, and what could depend on the versions of NumPy, pandas, xarray and frameworks.
-BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/frameworks tests/benchmarks_local
+# What runs there: all that meets Brain-Score, and of the rest what depends on the versions of NumPy, pandas, xarray and frameworks.
+# The whole: make brainscore BESIDE_BRAINSCORE="tests/brainscore tests/adapters tests/frameworks tests/benchmarks_local"
+BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/benchmarks_local \
+    tests/frameworks/test_same_network.py $(wildcard tests/frameworks/*/test_conformance.py)
 ifeq ($(origin PY), undefined)
 PY := $(VENV)/bin/python
 DEMO_READY := $(VENV)/demo.stamp

@@ -316,7 +316,7 @@ def test_of_two_processes_one_downloads(site, cache):
     assert site.asked == [("slow", None)]
 
 
-@pytest.mark.parametrize("place", ["net.bin", f"{SHA256[:16]}/net.bin"])
+@pytest.mark.parametrize("place", ["net.bin", f"{SHA256[:16]}/net.bin"], ids=["name", "checksum"])
 def test_folder_of_the_environment_comes_first(cache, tmp_path, monkeypatch, place):
     (tmp_path / "second" / place).parent.mkdir(parents=True)
     (tmp_path / "second" / place).write_bytes(CONTENT)
