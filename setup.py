@@ -45,6 +45,7 @@ EXTRAS["test"] = [
     "transformers>=4.40",
     "pytest>=8",
     "pytest-xdist>=3.5",
+    "hypothesis>=6.100",
     "trustme>=1.1",
     "ruff>=0.17.5,<0.18",
     "mypy>=2.1",
