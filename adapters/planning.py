@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .errors import BudgetError
+from .memory import format_bytes
 
-__all__ = ["LayerCost", "Plan", "RunReport", "WeightsFile", "available_memory", "format_bytes"]
+__all__ = ["LayerCost", "Plan", "RunReport", "WeightsFile", "queue_bytes"]
 
 _LABEL_BYTES = 20  # measured per neuroid: the codes of seven levels, and what pandas keeps beside them
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_CGROUP_USAGE = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+_QUEUE = 64 * 2**20  # a disk is busy for some tenths of a second with this much
 
 
-def format_bytes(n_bytes: float) -> str:
-    """Write a number of bytes for people.
-
-    Examples
-    --------
-    >>> format_bytes(3_400_000_000)
-    '3.4 GB'
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(n_bytes) < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
-
-
-def available_memory() -> int | None:
-    """Return the bytes of memory that this process can still take; None where the system does not say.
-
-    On Linux the smaller of ``MemAvailable`` and what the container's memory limit leaves.
-    """
-    candidates = []
-    memory_info = Path("/proc/meminfo")
-    if memory_info.exists():
-        for line in memory_info.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                candidates.append(int(line.split()[1]) * 1024)
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        candidates.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit_path, usage_path in zip(_CGROUP_LIMITS, _CGROUP_USAGE, strict=True):
-        limit, usage = _number_in(limit_path), _number_in(usage_path)
-        if limit is not None and usage is not None and limit < 2**60:
-            candidates.append(max(limit - usage, 0))
-    return min(candidates) if candidates else None
-
-
-def _number_in(path: str) -> int | None:
-    try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
-        return None
+def queue_bytes(batch_bytes: int) -> int:
+    """Return how many bytes may wait for the disk, when one batch of all layers has ``batch_bytes``."""
+    return min(max(batch_bytes, _QUEUE), 4 * _QUEUE)
 
 
 @dataclass(frozen=True)
@@ -131,6 +92,12 @@ class Plan:
         Memory that is free now.
     weights : tuple of WeightsFile
         What the model was registered with; nothing for a model that was not registered.
+    n_trials : int
+        Presentations of each stimulus.
+    passes : tuple of tuple of str
+        Which layers are read together; every image goes through the model once for each.
+    store : str, optional
+        Where the values go; None keeps them in memory.
     """
 
     model: str
@@ -141,6 +108,9 @@ class Plan:
     image_bytes: int
     available_bytes: int | None = field(default=None, compare=False)
     weights: tuple[WeightsFile, ...] = ()
+    n_trials: int = 1
+    passes: tuple[tuple[str, ...], ...] = ()
+    store: str | None = None
 
     @property
     def n_neuroids(self) -> int:
@@ -158,17 +128,22 @@ class Plan:
         n_batch = min(self.batch_size, self.n_images)
         batches = 4 * n_batch * self.image_bytes
         largest = max(layer.n_neuroids for layer in self.layers) * 4 * n_batch
-        return self.total_bytes + self.n_neuroids * _LABEL_BYTES + batches + largest
+        if self.store is None:
+            return self.total_bytes + self.n_neuroids * _LABEL_BYTES + batches + largest
+        sizes = {layer.layer: layer.n_neuroids for layer in self.layers}
+        n_together = max(sum(sizes[layer] for layer in names) for names in self.passes)
+        batch = 4 * n_batch * self.n_trials * n_together  # of one pass: on its way to the disk, and the next
+        return self.n_neuroids * _LABEL_BYTES + batches + largest + batch + queue_bytes(batch)
 
     @property
     def n_passes(self) -> int:
         """How often each image goes through the model."""
-        return 1
+        return max(len(self.passes), 1)
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes written to disk: none, the result is kept in memory."""
-        return 0
+        """Bytes written to disk when nothing of it is there yet; none when the result is kept in memory."""
+        return 0 if self.store is None else self.total_bytes
 
     @property
     def fits(self) -> bool:
@@ -200,7 +175,8 @@ class Plan:
         width = max(len(layer.layer) for layer in self.layers)
         lines = [
             f"{self.model}: {len(self.layers)} layers x {self.n_presentations:,} presentations "
-            f"({self.n_images:,} images to run, batches of {min(self.batch_size, self.n_images)}, one pass)"
+            f"({self.n_images:,} images to run, batches of {min(self.batch_size, self.n_images)}, "
+            f"{'one pass' if self.n_passes == 1 else f'{self.n_passes} passes'})"
         ]
         lines += [f"  {weights}" for weights in self.weights]
         for layer in self.layers:

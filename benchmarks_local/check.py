@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from adapters.progress import TextStream
+
 from .candidate import as_candidate
-from .report import SUCCESS, CheckReport, Narrator, TextStream
+from .report import SUCCESS, CheckReport, Narrator
 from .steps import CheckSteps
 
 __all__ = ["check_model"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from adapters.errors import AdapterError
+from adapters.progress import TextStream, write_at_once
 
 from .benchmark import Score
 from .errors import CheckError
@@ -15,13 +16,6 @@ from .errors import CheckError
 __all__ = ["SUCCESS", "CheckReport", "CheckStep", "Narrator"]
 
 SUCCESS = "Test successful, you are ready to submit!"
-
-
-class TextStream(Protocol):
-    """Where the check writes to."""
-
-    def write(self, text: str, /) -> object:
-        """Write text."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +110,7 @@ class Narrator:
             self._write(f"      warning: {warning}\n")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        flush = getattr(self._stream, "flush", None)
-        if flush is not None:
-            flush()
+        write_at_once(self._stream, text)
 
 
 def _describe(error: Exception) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import typer
 
 from benchmarks_local.report import SUCCESS
-from registry.clean import CleanOptions, CleanReport, CleanSteps, LeftOut, StepError, check_clean
+from registry.clean import CleanOptions, CleanReport, CleanSteps, StepError, check_clean
 from registry.clean.commands import run_logged
+from registry.fetching import with_absolute_folders
 
 from .advice import for_command_line
 from .streams import output_on_stderr
@@ -80,13 +80,13 @@ def rehearse(steps: CleanSteps, log: Path) -> str:
         The mock score's line.
     """
     unpacked = steps.unpacked
-    if not unpacked.brings_runtime and find_spec("brainscore_vision") is None:
-        raise LeftOut("the submission does not bring what runs it, and Brain-Score is not installed here")
+    unpacked.leave_out_if_unrunnable()
     command = [sys.executable, "-P", "-m", "brain_adapters.rehearsing"]
     arguments = [str(unpacked.root), unpacked.module, steps.identifier]
     ours = str(Path(__file__).parents[1])  # where it is not installed, as in a checkout
     paths = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH", "")]))
-    run_logged([*command, *arguments], log, folder=steps.folder, variables={**os.environ, "PYTHONPATH": paths})
+    variables = {**with_absolute_folders(os.environ), "PYTHONPATH": paths}
+    run_logged([*command, *arguments], log, folder=steps.folder, variables=variables)
     lines = log.read_text("utf-8").splitlines()
     if SUCCESS not in lines:
         raise StepError(f"the offline check ended without its last line; see {log}")

@@ -78,7 +78,7 @@ def check_imports() -> list[Finding]:
 def check_memory() -> Finding:
     """Say how much memory there is; activations of early layers are what fills it (`OOM killed`)."""
     # At use: the doctor must start where another distribution's package stands in the place of ours.
-    from adapters.planning import available_memory
+    from adapters.memory import available_memory
 
     memory = available_memory()
     if memory is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from adapters.errors import AdapterError
-from adapters.planning import format_bytes
+from adapters.memory import format_bytes
 
 if TYPE_CHECKING:
     from requests import Response

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.errors import AdapterError
-from adapters.planning import format_bytes
+from adapters.memory import format_bytes
 
 from .brainscore_storage import download_from_storage, place_in_storage
 from .downloading import DownloadError, download
@@ -18,7 +18,7 @@ from .downloading import DownloadError, download
 if TYPE_CHECKING:
     from .weights import Weights
 
-__all__ = ["WeightsError", "cache_folder", "fetch_weights", "find_weights"]
+__all__ = ["WeightsError", "cache_folder", "fetch_weights", "find_weights", "with_absolute_folders"]
 
 _N_DIGITS = 16  # of the checksum, in the name of a folder
 
@@ -85,6 +85,26 @@ def cache_folder() -> Path:
 
     named = os.environ.get("BRAIN_ADAPTERS_CACHE")
     return Path(named or pooch.os_cache("brain-adapters")).expanduser().absolute()
+
+
+def with_absolute_folders(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return environment variables for a process that runs in another folder, and looks for weights in the same ones.
+
+    Parameters
+    ----------
+    variables : mapping of str to str
+        Relative folders in ``BRAIN_ADAPTERS_WEIGHTS`` and ``BRAIN_ADAPTERS_CACHE`` are meant from the working folder.
+    """
+    named = {
+        "BRAIN_ADAPTERS_WEIGHTS": variables.get("BRAIN_ADAPTERS_WEIGHTS", "").split(os.pathsep),
+        "BRAIN_ADAPTERS_CACHE": [variables.get("BRAIN_ADAPTERS_CACHE", "")],
+    }
+    absolute = {
+        name: os.pathsep.join(str(Path(folder).expanduser().absolute()) for folder in folders if folder)
+        for name, folders in named.items()
+        if any(folders)
+    }
+    return {**variables, **absolute}
 
 
 def sha256_of(path: Path) -> str:

@@ -38,8 +38,8 @@ def import_brainscore(purpose: str) -> ModuleType:
 def models_folder() -> Path | None:
     """Return the folder of Brain-Score's model plugins without importing Brain-Score; None if there is none."""
     loaded = sys.modules.get("brainscore_vision")
-    if loaded is not None:
-        file = loaded.__file__
+    if loaded is not None:  # a module that somebody made may not say where from
+        file = getattr(loaded, "__file__", None)
     else:
         spec = importlib.util.find_spec("brainscore_vision")
         file = None if spec is None else spec.origin

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from adapters.errors import listing
+from adapters.progress import TextStream
 
 from ..fetching import cache_folder
 from ..store import Registry, default_registry
 from ..submission.validation import validate_submission
-from .report import CleanReport, Reporter, StepError, TextStream
+from .report import CleanReport, Reporter, StepError
 from .steps import CleanOptions, CleanSteps
 from .unpacking import Unpacked, unpack
 

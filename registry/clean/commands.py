@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .report import StepError
 
-__all__ = ["clean_variables", "run_logged", "tail_of"]
+__all__ = ["run_logged", "tail_of"]
 
 _N_LINES = 12
-# What would reach from this shell into an environment that has to be as bare as the server's.
-_LEFT_BEHIND = ("PYTHON", "PYTEST", "KERAS_BACKEND", "BS_", "BRAINSCORE", "RESULTCACHING", "MT_HOME", "VIRTUAL_ENV")
-
-
-def clean_variables(**more: str) -> dict[str, str]:
-    """Return this process's environment variables without those that choose Python modules, backends or caches.
-
-    Parameters
-    ----------
-    **more : str
-        Variables to set.
-
-    Returns
-    -------
-    dict of str to str
-        For :func:`run_logged`. pip's own variables (index, proxy, constraints) are kept.
-    """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_BEHIND)}
-    return {**kept, "PYTHONNOUSERSITE": "1", **more}
 
 
 def run_logged(

@@ -1,32 +1,39 @@
 """Environments as Brain-Score's test server makes them: first Brain-Score, then what the submission asks for.
 
 A base environment holds Brain-Score alone and serves all submissions; what one submission installs goes into a second
-environment, which sees the packages of the first. A stamp is written last, so an environment that was not finished is
-made again from the beginning, and one that was finished is found.
+environment, which sees the packages of the first. A stamp is written last, so one that was finished is found, and one
+that was not is given up for a new one in another folder: pip outlives a check that was killed, and goes on writing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import secrets
 import shutil
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from .commands import clean_variables, run_logged
+from .commands import run_logged
+from .variables import clean_variables
 
 __all__ = ["BRAINSCORE", "Environment", "base_environment", "plugin_environment", "reused_environment"]
 
 BRAINSCORE = "2.4.2"
 _STAMP = "complete.json"
 _CONFLICTS = "conflicts.txt"
-_PATIENCE = "--default-timeout=600"  # as the test server has it
+_PATIENCE = "60"  # seconds that pip waits for a server which does not answer, six times
+# Variables of pip's that would let it install elsewhere, or not at all; and those that decide what it installs.
+_MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_DRY_RUN", "PIP_NO_DEPS")
+_DECIDING = ("PIP_CONSTRAINT", "PIP_PRE")
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,11 @@ class Environment:
         """Where its packages are."""
         base = str(self.folder)
         return Path(sysconfig.get_path("purelib", "venv", vars={"base": base, "platbase": base}))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was finished, and the Python that it was made with is still there."""
+        return (self.folder / _STAMP).is_file() and self.python.exists()
 
     @property
     def conflicts(self) -> list[str]:
@@ -95,14 +107,14 @@ def base_environment(
         If pip fails.
     """
     line = brainscore if not brainscore[:1].isdigit() else f"brainscore-vision[test]=={brainscore}"
-    key = {"python": sys.version, "install": line, "constraints": _content(constraints)}
+    key = {"python": sys.version, "install": line, **_choices(constraints)}
 
     def build(environment: Environment) -> None:
         folder = environment.folder
         variables = clean_variables()
         run_logged([sys.executable, "-m", "venv", folder], log, folder=root, variables=variables)
         for what in (("--upgrade", "pip", "setuptools"), (line,)):
-            _pip(environment.python, what, constraints, log)
+            _install((environment.python, "-m", "pip"), what, constraints, log)
 
     return _found_or_made(root, "base", key, build)
 
@@ -137,10 +149,10 @@ def plugin_environment(
     """
     setup, requirements = plugin / "setup.py", plugin / "requirements.txt"
     key = {
-        "base": base.folder.name,
+        "base": base.folder.name + _content(base.folder / _STAMP),
         "setup": _content_of_all(plugin) if setup.is_file() else "",
         "requirements": _content(requirements),
-        "constraints": _content(constraints),
+        **_choices(constraints),
     }
 
     def build(environment: Environment) -> None:
@@ -154,9 +166,9 @@ def plugin_environment(
         pip: tuple[str | Path, ...] = (base.python, "-m", "pip", "--python", environment.python)
         if setup.is_file():  # from a copy, because building leaves files behind
             copy = shutil.copytree(plugin, environment.folder / "submission")
-            _run_pip(pip, (str(copy),), constraints, log)
+            _install(pip, (str(copy),), constraints, log)
         if requirements.is_file():
-            _run_pip(pip, ("-r", str(requirements)), constraints, log)
+            _install(pip, ("-r", str(requirements)), constraints, log)
         check = log.with_name(f"{log.stem}_check.log")
         run_logged([*pip, "check"], check, folder=log.parent, variables=clean_variables(), accepted=(0, 1))
         shutil.copyfile(check, environment.folder / _CONFLICTS)
@@ -165,30 +177,38 @@ def plugin_environment(
 
 
 def _found_or_made(root: Path, kind: str, key: dict[str, str], build: Callable[[Environment], None]) -> Environment:
-    text = json.dumps(key, indent=2, sort_keys=True)
-    folder = root / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    name = f"{kind}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]}"
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f"{folder.name}.lock"):  # another check waits; a process that dies gives its lock back
-        stamp = folder / _STAMP
-        if stamp.is_file():
-            return Environment(folder)
-        if folder.exists():
-            shutil.rmtree(folder)
-        environment = Environment(folder, is_new=True)
+    with FileLock(root / f"{name}.lock"):  # another check waits; a process that dies gives its lock back
+        made = [Environment(folder) for folder in sorted(root.glob(f"{name}*")) if folder.is_dir()]
+        whole = next((each for each in made if each.is_whole), None)
+        for each in made:
+            if each is not whole:
+                shutil.rmtree(each.folder, ignore_errors=True)
+        if whole is not None:
+            return whole
+        environment = Environment(root / (f"{name}-{secrets.token_hex(3)}" if made else name), is_new=True)
         build(environment)
-        stamp.write_text(text, "utf-8")
+        stamp = {**key, "made": time.strftime("%Y-%m-%d %H:%M:%S"), "number": secrets.token_hex(8)}
+        (environment.folder / _STAMP).write_text(json.dumps(stamp, indent=2), "utf-8")
     return environment
 
 
-def _pip(python: Path, what: Sequence[str], constraints: Path | None, log: Path) -> None:
-    _run_pip((python, "-m", "pip"), what, constraints, log)
-
-
-def _run_pip(pip: Sequence[str | Path], what: Sequence[str], constraints: Path | None, log: Path) -> None:
+def _install(pip: Sequence[str | Path], what: Sequence[str], constraints: Path | None, log: Path) -> None:
     given = () if constraints is None else ("--constraint", str(constraints.absolute()))
-    command = [*pip, "install", _PATIENCE, *given, *what]
-    variables = clean_variables(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
-    run_logged(command, log, folder=log.parent, variables=variables)
+    patience = os.environ.get("PIP_DEFAULT_TIMEOUT", _PATIENCE)
+    variables = clean_variables(
+        PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_USER="0", PIP_DEFAULT_TIMEOUT=patience
+    )
+    kept = {name: value for name, value in variables.items() if name not in _MISLEADING}
+    run_logged([*pip, "install", *given, *what], log, folder=log.parent, variables=kept)
+
+
+def _choices(constraints: Path | None) -> dict[str, str]:
+    """Return what else decides which versions pip takes: constraints files, here by what they hold."""
+    words = {name: os.environ.get(name, "").split() for name in _DECIDING}
+    choices = {name: "\n".join(_content(Path(word)) or word for word in words[name]) for name in words if words[name]}
+    return {"constraints": _content(constraints), **choices}
 
 
 def _content(file: Path | None) -> str:

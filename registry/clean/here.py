@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..entry import ModelEntry
+from ..fetching import with_absolute_folders
 from ..store import Registry
 from .programs import read
-from .report import LeftOut, StepError
+from .reading import write_layers
+from .report import StepError
 from .unpacking import Unpacked
 
 __all__ = ["read_here"]
@@ -56,8 +55,7 @@ def read_here(
     entry = registry.get(unpacked.identifier)
     if entry is not None and entry.kind == "base":
         return _read_registered(entry, layers, images, folder)
-    if not unpacked.brings_runtime and find_spec("brainscore_vision") is None:
-        raise LeftOut("the submission does not bring what runs it, and Brain-Score is not installed here")
+    unpacked.leave_out_if_unrunnable()
     job = {
         "module": unpacked.module,
         "identifier": unpacked.identifier,
@@ -66,7 +64,7 @@ def read_here(
         "region": there.get("region"),
         "paths": [str(unpacked.root)],
     }
-    variables = {**os.environ, "RESULTCACHING_DISABLE": "1"}
+    variables = {**with_absolute_folders(os.environ), "RESULTCACHING_DISABLE": "1"}
     try:
         return read(Path(sys.executable), job, ["activations"], folder, log, variables).of("activations")
     except StepError as error:
@@ -78,12 +76,5 @@ def read_here(
 
 
 def _read_registered(entry: ModelEntry, layers: Sequence[str], images: Sequence[Path], folder: Path) -> dict[str, Any]:
-    folder.mkdir(parents=True, exist_ok=True)
     assembly = entry.build()([str(image) for image in images], layers=list(layers))
-    names, values = assembly["layer"].values, assembly.transpose("presentation", "neuroid").values
-    read_from = []
-    for number, layer in enumerate(layers):
-        file = folder / f"{number:03d}.npy"
-        np.save(file, values[:, names == layer], allow_pickle=False)
-        read_from.append({"layer": layer, "file": str(file)})
-    return {"read": read_from}
+    return {"read": write_layers(folder, assembly, layers)}

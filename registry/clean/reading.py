@@ -14,11 +14,11 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["main", "write_layers"]
 
 _REGIONS = ("V1", "V2", "V4", "IT")
 _TIME_BINS = [(70, 170)]
@@ -101,17 +101,12 @@ class Reading:
         if self.model is None:
             self.model = importlib.import_module(self.job["module"]).get_model(self.job["identifier"])
         folder = Path(self.job["folder"])
-        folder.mkdir(parents=True, exist_ok=True)
         if hasattr(self.model, "look_at") and not hasattr(self.model, "activations_model"):
             return self._recordings(folder)
         extractor = getattr(self.model, "activations_model", self.model)
         layers = self.job.get("layers") or self._layers()
         assembly = extractor(list(self.job["images"]), layers=layers)
-        names = assembly["layer"].values
-        values = assembly.transpose("presentation", "neuroid").values
-        return {
-            "read": [_write(folder, number, layer, values[:, names == layer]) for number, layer in enumerate(layers)]
-        }
+        return {"read": write_layers(folder, assembly, layers)}
 
     def _layers(self) -> list[str]:
         layers = getattr(self.model, "layers", None) if hasattr(self.model, "activations_model") else None
@@ -135,6 +130,28 @@ class Reading:
         return _REGIONS[-1]
 
 
+def write_layers(folder: Path, assembly: Any, layers: Sequence[str]) -> list[dict[str, Any]]:
+    """Write the activations of each layer to a file of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; made if it is not there.
+    assembly : DataArray
+        Activations of dimensions (presentation, neuroid), with the coordinate ``layer``.
+    layers : sequence of str
+        Their layers.
+
+    Returns
+    -------
+    list of dict
+        For each layer its name and the file, an array of shape (n_presentations, n_neuroids).
+    """
+    names = assembly["layer"].values
+    values = assembly.transpose("presentation", "neuroid").values
+    return [_write(folder, number, layer, values[:, names == layer]) for number, layer in enumerate(layers)]
+
+
 def _spread(layers: list[str]) -> dict[str, str]:
     """Commit each region to a layer, from early to late: the server would choose them by recordings."""
     last = len(layers) - 1
@@ -144,6 +161,7 @@ def _spread(layers: list[str]) -> dict[str, str]:
 def _write(folder: Path, number: int, name: str, values: Any) -> dict[str, Any]:
     import numpy as np
 
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{number:03d}.npy"
     np.save(path, np.asarray(values), allow_pickle=False)
     return {"layer": name, "file": str(path), "shape": list(values.shape)}

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from adapters.errors import AdapterError
+from adapters.progress import TextStream, write_at_once
 
 from .causes import fix_for
 
-__all__ = ["CleanReport", "CleanStep", "LeftOut", "Reporter", "StepError", "TextStream"]
+__all__ = ["CleanReport", "CleanStep", "LeftOut", "Reporter", "StepError"]
 
 _OUTCOMES = {"passed": "ok", "failed": "FAILED", "left out": "left out", "not run": "not run"}
 
@@ -38,13 +39,6 @@ class StepError(AdapterError, RuntimeError):
 
 class LeftOut(Exception):
     """A step cannot be done here, which is no fault of the submission; the message says why."""
-
-
-class TextStream(Protocol):
-    """Where the check writes to."""
-
-    def write(self, text: str, /) -> object:
-        """Write text."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +169,7 @@ class Reporter:
             self._write(f"      log: {step.log}\n")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        flush = getattr(self._stream, "flush", None)
-        if flush is not None:
-            flush()
+        write_at_once(self._stream, text)
 
 
 def _describe(error: Exception) -> str:

@@ -10,7 +10,7 @@ from adapters.errors import listing
 
 from ..store import Registry
 from ..submission.registrations import website_identifiers
-from .commands import clean_variables, run_logged
+from .commands import run_logged
 from .comparing import compare_activations
 from .environments import BRAINSCORE, Environment, base_environment, plugin_environment, reused_environment
 from .here import read_here
@@ -20,11 +20,11 @@ from .programs import Answers, read
 from .pytests import run_tests
 from .report import LeftOut, StepError
 from .unpacking import Unpacked
+from .variables import reused_variables, server_variables
 
 __all__ = ["CleanOptions", "CleanSteps"]
 
 _IMAGES = ("first.png", "second.png", "third.png")
-_CACHES = ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "KERAS_HOME", "BRAIN_ADAPTERS_CACHE")
 _WHERE = "from importlib.util import find_spec; print(find_spec('brainscore_vision').submodule_search_locations[0])"
 
 
@@ -201,20 +201,9 @@ class CleanSteps:
         return (self.environment or self._base).python
 
     def _variables(self) -> dict[str, str]:
-        # Weights that only this user's caches hold would hide that nobody else can fetch them.
-        caches = {} if self._options.reuse else {name: str(self._homes / name.lower()) for name in _CACHES}
-        variables = clean_variables(
-            **caches,
-            PYTHONPATH=str(self._overlay if self.unpacked.plugin else self.unpacked.root),
-            BS_INSTALL_DEPENDENCIES="no",
-            RESULTCACHING_DISABLE="1",
-            RESULTCACHING_HOME=str(self._homes / "result_caching"),
-            BRAINSCORE_HOME=str(self._homes / "brain-score"),
-            MT_HOME=str(self._homes / "model-tools"),
-        )
-        if not self._options.reuse:
-            variables.pop("BRAIN_ADAPTERS_WEIGHTS", None)
-        return variables
+        variables = (reused_variables if self._options.reuse else server_variables)(self._homes)
+        path = self._overlay if self.unpacked.plugin else self.unpacked.root
+        return {**variables, "PYTHONPATH": str(path), "BS_INSTALL_DEPENDENCIES": "no"}
 
     def _read_there(self, parts: Sequence[str], log: Path, name: str, images: Sequence[Path] = ()) -> Answers:
         job = {

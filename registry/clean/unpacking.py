@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..brainscore.installed import models_folder
 from ..submission.registrations import loader_identifiers
 from ..submission.zipfiles import SubmissionZip
-from .report import StepError
+from .report import LeftOut, StepError
 
 __all__ = ["Unpacked", "unpack"]
 
@@ -49,6 +50,17 @@ class Unpacked:
         """Whether it was written by us, and runs without Brain-Score."""
         return (self.root / Path(*self.module.split(".")[:-1]) / "runtime").is_dir()
 
+    def leave_out_if_unrunnable(self) -> None:
+        """End a step that runs the model in this environment, if nobody could expect that it runs here.
+
+        Raises
+        ------
+        LeftOut
+            If the submission does not bring what runs it, and Brain-Score is not installed here.
+        """
+        if not self.brings_runtime and models_folder() is None:
+            raise LeftOut("the submission does not bring what runs it, and Brain-Score is not installed here")
+
 
 def unpack(zip_path: Path, folder: Path) -> Unpacked:
     """Unpack a submission without problems.
@@ -75,7 +87,7 @@ def unpack(zip_path: Path, folder: Path) -> Unpacked:
         zipfile.ZipFile(stream).extractall(folder)
         root = folder / submission.roots[0]
         if submission.layout == "legacy":
-            kind = "base" if f"{submission.roots[0]}/models/base_models.py" in submission.files else "brain"
+            kind = "base" if f"{submission.roots[0]}/models/base_models.py" in submission.known else "brain"
             text = (root / "models" / f"{kind}_models.py").read_text("utf-8")
             return Unpacked(root, "legacy", _listed_first(text), "", f"models.{kind}_models")
         registering = [

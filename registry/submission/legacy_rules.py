@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
-from .python_files import names_in
+from .python_files import PythonFile
 from .rules import Finding, Rule
 from .zipfiles import SubmissionZip
 
@@ -20,33 +19,29 @@ _FUNCTIONS = {
 def _files(submission: SubmissionZip) -> Iterator[Finding]:
     for root in submission.roots:
         for name in ("setup.py", "__init__.py", "models/__init__.py"):
-            if f"{root}/{name}" not in submission.files:
+            if f"{root}/{name}" not in submission.known:
                 yield f"{root}/{name}", "The file is missing."
 
 
 def _functions(submission: SubmissionZip) -> Iterator[Finding]:
-    for name, tree in _model_files(submission):
-        defined = names_in(tree)
+    for name, file in _model_files(submission):
         for function in _FUNCTIONS[name.rsplit("/", 1)[1]]:
-            if function not in defined and "*" not in defined:
+            if function not in file.names and "*" not in file.names:
                 yield name, f"It defines no function {function}."
 
 
 def _listed(submission: SubmissionZip) -> Iterator[Finding]:
-    for name, tree in _model_files(submission):
-        for node in tree.body if tree else []:
-            if isinstance(node, ast.FunctionDef) and node.name == "get_model_list":
-                texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
-                for text in texts:
-                    if isinstance(text, str) and "-" in text and " " not in text:
-                        yield name, f"get_model_list names {text!r}; Brain-Score refuses '-' in identifiers."
+    for name, file in _model_files(submission):
+        for text in file.listed:
+            if "-" in text and " " not in text:
+                yield name, f"get_model_list names {text!r}; Brain-Score refuses '-' in identifiers."
 
 
-def _model_files(submission: SubmissionZip) -> Iterator[tuple[str, ast.Module | None]]:
+def _model_files(submission: SubmissionZip) -> Iterator[tuple[str, PythonFile]]:
     for root in submission.roots:
         for name in _FUNCTIONS:
-            if f"{root}/models/{name}" in submission.files:
-                yield f"{root}/models/{name}", submission.tree(f"{root}/models/{name}")
+            if f"{root}/models/{name}" in submission.known:
+                yield f"{root}/models/{name}", submission.python(f"{root}/models/{name}")
 
 
 LEGACY_RULES = (

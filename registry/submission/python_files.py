@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ from .code_patterns import absolute_paths, cuda_calls, unverified_connections
 from .datafiles import path_constants
 from .syntax import Nodes
 
-__all__ = ["PythonFile", "names_in", "read_python"]
+__all__ = ["PythonFile", "read_python"]
 
 _CACHED_BYTES = 2**17
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, LookupError)
@@ -27,7 +28,9 @@ class PythonFile:
     line : int
         Where, counted from 1; 0 if that is not known.
     names : frozenset of str
-        What it defines or imports at its top level.
+        What it defines or imports at its top level; ``*`` stands for whatever an import takes along.
+    listed : tuple of str
+        Texts in its function ``get_model_list``.
     absolute_paths, cuda_calls, unverified_connections : tuple of (int, str)
         Line and code of what :mod:`.code_patterns` finds.
     path_constants : frozenset of str
@@ -37,6 +40,7 @@ class PythonFile:
     error: str = ""
     line: int = 0
     names: frozenset[str] = frozenset()
+    listed: tuple[str, ...] = ()
     absolute_paths: tuple[tuple[int, str], ...] = ()
     cuda_calls: tuple[tuple[int, str], ...] = ()
     unverified_connections: tuple[tuple[int, str], ...] = ()
@@ -59,10 +63,9 @@ def read_python(content: bytes) -> PythonFile:
     return _read_cached(content) if len(content) <= _CACHED_BYTES else _read(content)
 
 
-def names_in(tree: ast.Module | None) -> frozenset[str]:
-    """Return the names that a module defines or imports at its top level; ``*`` stands for whatever it takes along."""
+def _names_in(tree: ast.Module) -> frozenset[str]:
     names: set[str] = set()
-    for node in tree.body if tree else []:
+    for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -70,6 +73,14 @@ def names_in(tree: ast.Module | None) -> frozenset[str]:
         elif isinstance(node, ast.Assign):
             names.update(target.id for target in node.targets if isinstance(target, ast.Name))
     return frozenset(names)
+
+
+def _listed_in(tree: ast.Module) -> Iterator[str]:
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "get_model_list":
+            for node in ast.walk(function):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
 
 
 def _read(content: bytes) -> PythonFile:
@@ -80,7 +91,8 @@ def _read(content: bytes) -> PythonFile:
         return PythonFile(str(getattr(error, "msg", error)) or type(error).__name__, line or 0)
     nodes = Nodes(tree)
     return PythonFile(
-        names=names_in(tree),
+        names=_names_in(tree),
+        listed=tuple(_listed_in(tree)),
         absolute_paths=tuple(sorted(absolute_paths(nodes))),
         cuda_calls=tuple(sorted(cuda_calls(nodes))),
         unverified_connections=tuple(sorted(unverified_connections(nodes))),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from functools import lru_cache, partial
-from pathlib import Path
 
 from adapters.errors import IdentifierError
 
+from ..brainscore.installed import models_folder
 from ..identifiers import check_identifier
 from .registrations import PARSERS, lines_of, loader_identifiers
 from .rules import Finding, Rule
@@ -101,7 +100,7 @@ def _tutorial(submission: SubmissionZip) -> Iterator[Finding]:
 
 
 def _taken(submission: SubmissionZip) -> Iterator[Finding]:
-    models = _installed_models()
+    models = models_folder()
     if models is None:
         return
     for name in _plugin_names(submission):
@@ -112,14 +111,6 @@ def _taken(submission: SubmissionZip) -> Iterator[Finding]:
     for identifier in _identifiers(submission):
         if identifier in taken:
             yield identifier, "Brain-Score has a model of this identifier already."
-
-
-def _installed_models() -> Path | None:
-    try:
-        spec = importlib.util.find_spec("brainscore_vision")
-    except ValueError:  # a module of this name that someone made, without saying where from
-        return None
-    return Path(spec.origin).parent / "models" if spec and spec.origin else None
 
 
 def _identifiers(submission: SubmissionZip) -> list[str]:

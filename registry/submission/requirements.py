@@ -70,7 +70,8 @@ def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -
     SubmissionError
         If a line given is no requirement, or a distribution was installed from a folder of this machine.
     """
-    lines = {name: [line] for name, line in _read_given(given).items()}
+    own = _read_given(given)
+    lines = {name: [line] for name, line in own.items()}
     derived = {key: name for name in sorted(distributions) if (key := server_name(name)) not in lines}
     there = server_versions(set(derived) - _PROVIDED, lines)
     for key, name in derived.items():
@@ -80,7 +81,7 @@ def requirement_lines(distributions: Iterable[str], given: Sequence[str] = ()) -
             lines[key] = [f"{name} @ {address}"]
         else:
             lines[key] = _pinned(key, there)
-    if not any(key in table for table in MEASURED for key in _read_given(given)):
+    if not any(key in table for table in MEASURED for key in own):
         for key in there.versions:
             lines.setdefault(key, _pinned(key, there))
     if not there.is_complete:  # pip has to find a version, among those that go with Brain-Score

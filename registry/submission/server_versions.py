@@ -66,8 +66,8 @@ class _Candidate:
         )
 
     def accepts_host(self) -> bool:
-        limits = [(each, HOST_LIMITS.get(server_name(each.name))) for each in self.requirements]
         """Tell whether it goes with Brain-Score's Python, and with the versions that Brain-Score is limited to."""
+        limits = [(each, HOST_LIMITS.get(server_name(each.name))) for each in self.requirements]
         return _accepts_python(self.python) and all(
             _overlap(each.specifier, limit, HOST[server_name(each.name)]) for each, limit in limits if limit
         )

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ..fetching import with_absolute_folders
 from .errors import SubmissionError
 
 __all__ = ["run_alone"]
 
 _MARK = "brain-adapters-imports:"  # a model's own code may print, too
-_FOLDERS = {"BRAIN_ADAPTERS_WEIGHTS", "BRAIN_ADAPTERS_CACHE"}
 _PROGRAM = """
 import importlib, sys
 root, module, identifier, MARK = sys.argv[1:]
@@ -75,10 +75,8 @@ def run_alone(
     with tempfile.TemporaryDirectory(prefix="brain-adapters-") as folder:
         zipfile.ZipFile(io.BytesIO(content)).extractall(folder)
         command = [sys.executable, "-I", "-c", _PROGRAM, str(Path(folder) / identifier), module, identifier, _MARK]
-        environment = {name: value for name, value in os.environ.items() if name not in without}
-        for name in _FOLDERS & environment.keys():  # relative ones are meant from here, and the process runs elsewhere
-            folders = [Path(each).expanduser() for each in environment[name].split(os.pathsep) if each]
-            environment[name] = os.pathsep.join(str(folder.absolute()) for folder in folders)
+        kept = {name: value for name, value in os.environ.items() if name not in without}
+        environment = with_absolute_folders(kept)
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith(f"{_MARK} ")]

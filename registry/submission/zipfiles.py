@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import struct
 import zipfile
@@ -177,13 +176,6 @@ class SubmissionZip:
             content = self._content(name)
             self._read[name] = PythonFile() if content is None else read_python(content)
         return self._read[name]
-
-    def tree(self, name: str) -> ast.Module | None:
-        """Return a Python file parsed, or None if that is not possible."""
-        content = self._content(name)
-        if content is None or self.python(name).error:
-            return None
-        return ast.parse(content)
 
     def _content(self, name: str) -> bytes | None:
         if name in self._contents:

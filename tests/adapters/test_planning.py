@@ -7,7 +7,7 @@ import pytest
 
 import adapters
 from adapters.errors import BudgetError, LayerNotFoundError
-from adapters.planning import available_memory, format_bytes
+from adapters.memory import available_memory, format_bytes
 
 N_CONV, N_FC = 4 * 6 * 6, 6
 
@@ -80,7 +80,7 @@ def test_what_cannot_fit_is_refused_before_running(counting, noise, monkeypatch,
     extractor = adapters.wrap(counting, identifier="toy", preprocessing=adapters.raw(8))
     extractor.layers  # noqa: B018
     counting.n_images.clear()
-    monkeypatch.setattr("adapters.extractor.available_memory", lambda: available)
+    monkeypatch.setattr("adapters.budgeting.available_memory", lambda: available)
     plan = extractor.plan(noise(1000, 8, 8, 3), ["logits"])
     assert not plan.fits
     assert "DOES NOT FIT" in str(plan)
@@ -94,7 +94,7 @@ def test_what_cannot_fit_is_refused_before_running(counting, noise, monkeypatch,
 
 def test_proposed_number_of_stimuli_really_fits(counting, noise, monkeypatch):
     extractor = adapters.wrap(counting, identifier="toy", preprocessing=adapters.raw(8), batch_size=4)
-    monkeypatch.setattr("adapters.extractor.available_memory", lambda: 200_000)
+    monkeypatch.setattr("adapters.budgeting.available_memory", lambda: 200_000)
     with pytest.raises(BudgetError) as caught:
         extractor(noise(1000, 8, 8, 3), ["logits"])
     n_fit = int(str(caught.value).partition("About ")[2].partition(" stimuli")[0].replace(",", ""))
@@ -106,12 +106,12 @@ def test_proposed_number_of_stimuli_really_fits(counting, noise, monkeypatch):
 def test_a_reducing_hook_lifts_the_refusal(counting, noise, monkeypatch):
     extractor = adapters.wrap(counting, preprocessing=adapters.raw(8))
     extractor.register_batch_activations_hook(lambda batch: {k: v.reshape(len(v), -1)[:, :2] for k, v in batch.items()})
-    monkeypatch.setattr("adapters.extractor.available_memory", lambda: 3000)
+    monkeypatch.setattr("adapters.budgeting.available_memory", lambda: 3000)
     assert extractor(noise(20, 8, 8, 3), ["logits"]).shape == (20, 2)
 
 
 def test_unknown_memory_is_not_refused(extractor, noise, monkeypatch):
-    monkeypatch.setattr("adapters.extractor.available_memory", lambda: None)
+    monkeypatch.setattr("adapters.budgeting.available_memory", lambda: None)
     plan = extractor.plan(noise(3, 8, 8, 3), ["4"])
     assert plan.fits
     assert "free unknown" in str(plan)

@@ -134,6 +134,7 @@ def test_broken_requirements_of_brainscore_are_told(base: Environment, shared: P
 
 
 def test_installation_that_was_killed_starts_clean(base: Environment, shared: Path, tmp_path: Path, monkeypatch):
+    """The check is killed, and pip is not: what it goes on to write is in nobody's way."""
     folder = plugin(tmp_path / "plugin", "tinymodel\n# killed\n", builds=TINY_SETUP)
     code = (
         "import sys; from pathlib import Path; from registry.clean import environments\n"
@@ -146,15 +147,53 @@ def test_installation_that_was_killed_starts_clean(base: Environment, shared: Pa
     killed = subprocess.Popen([sys.executable, "-c", code, *arguments], start_new_session=True)
     while not (tmp_path / "started").exists() and killed.poll() is None:
         time.sleep(0.05)
-    os.killpg(killed.pid, signal.SIGKILL)
+    killed.kill()
     killed.wait()
     (unfinished,) = (path for path in set(shared.iterdir()) - before if path.is_dir())
-    (unfinished / "left.txt").write_text("by the process that was killed")
     monkeypatch.setenv("TINY_DOES", "")
-    environment = plugin_environment(shared, base, folder, tmp_path / "plugin.log")
-    assert environment == Environment(unfinished, is_new=True)
-    assert not (unfinished / "left.txt").exists()
+    try:
+        environment = plugin_environment(shared, base, folder, tmp_path / "plugin.log")
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert environment.is_new
+    assert environment.folder != unfinished
     assert says(environment, "import tinysetup, tinymodel; print('both')") == "both"
+    unfinished.mkdir(exist_ok=True)  # as pip did it
+    again = plugin_environment(shared, base, folder, tmp_path / "plugin.log")
+    assert again == Environment(environment.folder, is_new=False)
+    assert not unfinished.exists()
+
+
+def test_environment_whose_python_is_gone_is_made_again(shared: Path, tmp_path: Path):
+    base = base_environment(shared, tmp_path / "base.log", brainscore="tinymodel==1.0")
+    environment = plugin_environment(
+        shared, base, folder := plugin(tmp_path / "plugin"), log := tmp_path / "plugin.log"
+    )
+    base.python.unlink()
+    base.python.symlink_to(tmp_path / "no_python")
+    again = base_environment(shared, tmp_path / "again.log", brainscore="tinymodel==1.0")
+    assert again.is_new
+    assert says(again, "import tinymodel; print(tinymodel.version)") == "1.0"
+    above = plugin_environment(shared, again, folder, log)  # what was on top of the old one is not taken for it
+    assert above.is_new
+    assert above.folder != environment.folder
+
+
+def test_settings_of_pip(base: Environment, shared: Path, tmp_path: Path, wheels: Path, monkeypatch):
+    """Constraints hold and are noticed when they change; what would send packages elsewhere does not."""
+    elsewhere, log = tmp_path / "elsewhere", tmp_path / "plugin.log"
+    for name, value in {"TARGET": elsewhere, "USER": "1", "DRY_RUN": "1", "NO_DEPS": "1"}.items():
+        monkeypatch.setenv(f"PIP_{name}", str(value))
+    folder = plugin(tmp_path / "plugin", "tinymodel\ntinynumbers>=1\n# constrained\n")
+    code = "import tinymodel, tinynumbers; print(tinynumbers.version)"
+    first = plugin_environment(shared, base, folder, log)
+    assert says(first, code) == "1.0"  # which the base has
+    (tmp_path / "two.txt").write_text("tinynumbers==2.0\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "two.txt"))
+    second = plugin_environment(shared, base, folder, log)
+    assert second.is_new
+    assert says(second, code) == "2.0"
+    assert not elsewhere.exists()
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from registry.clean.causes import fix_for
-from registry.clean.commands import clean_variables, run_logged
+from registry.clean.commands import run_logged
 from registry.clean.comparing import compare_activations
 from registry.clean.images import draw_images
 from registry.clean.programs import read
 from registry.clean.report import CleanReport, LeftOut, Reporter, StepError
 from registry.clean.unpacking import unpack
+from registry.clean.variables import clean_variables
 
 from .changes import INIT, LEGACY_MODEL, Entries, write
 

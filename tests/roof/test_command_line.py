@@ -138,6 +138,7 @@ def test_interrupt_in_a_command(run, tmp_path: Path):
 def test_interrupt_while_the_command_line_is_imported():
     program = (
         "import os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "from brain_adapters import __main__ as start\n"
         "start._application = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "start.main()\n"

@@ -118,10 +118,10 @@ def test_deep_check_names_broken_frameworks(site: Path, monkeypatch: pytest.Monk
 
 
 def test_memory_and_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    import adapters.planning
+    import adapters.memory
 
     for memory, status, what in ((10**9, WARN, "0.9 GB free"), (10**11, OK, "93.1 GB"), (None, OK, "does not say")):
-        monkeypatch.setattr(adapters.planning, "available_memory", lambda memory=memory: memory)
+        monkeypatch.setattr(adapters.memory, "available_memory", lambda memory=memory: memory)
         finding = machine.check_memory()
         assert (finding.status, what in finding.what) == (status, True)
     monkeypatch.setattr(machine, "ENOUGH_DISK", 2**80)
