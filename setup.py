@@ -7,12 +7,14 @@ from setuptools import setup
 # Listed by hand: tests, examples and a stray `models` folder must never reach the wheel (tests/house opens it).
 PACKAGES = [
     "adapters",
+    "adapters.fingerprints",
     "adapters.frameworks",
     "adapters.frameworks.jax",
     "adapters.frameworks.keras",
     "adapters.frameworks.onnx",
     "adapters.frameworks.pytorch",
     "adapters.frameworks.tensorflow",
+    "adapters.store",
     "adapters.testing",
     "registry",
     "registry.brainscore",
@@ -28,7 +30,7 @@ EXTRAS = {
     "tensorflow": ["tensorflow>=2.18"],
     "jax": ["jax>=0.6.2", "flax>=0.11.2", "equinox>=0.13", "dm-haiku>=0.0.14"],
     "onnx": ["onnx>=1.18", "onnxruntime>=1.22"],
-    "store": ["zarr>=3", "h5netcdf>=1.3"],
+    "store": ["blake3>=1.0", "google-crc32c>=1.6", "numcodecs>=0.14", "einops>=0.8", "h5netcdf>=1.3"],
     "score": ["scikit-learn>=1.4", "scipy>=1.11"],
     "brainscore": ["brainscore-vision>=2.4"],
     "ray": ["ray>=2.40"],
@@ -41,12 +43,14 @@ EXTRAS["all"] = sorted({name for key, names in EXTRAS.items() if key != "brainsc
 EXTRAS["demo"] = [*EXTRAS["pytorch"], *EXTRAS["score"], "torchvision>=0.21", "matplotlib>=3.8"]
 EXTRAS["test"] = [
     *EXTRAS["demo"],
+    *EXTRAS["store"],
     "timm>=1.0",
     "transformers>=4.40",
     "pytest>=8",
     "pytest-xdist>=3.5",
     "hypothesis>=6.100",
     "trustme>=1.1",
+    "zarr>=3.1.6",
     "ruff>=0.17.5,<0.18",
     "mypy>=2.1",
     "setuptools>=70",

@@ -24,12 +24,18 @@ __all__ = ["ActivationsHelper", "as_neuroid_assembly", "imagenet_validation_path
 
 
 def as_neuroid_assembly(assembly: xr.DataArray) -> Any:
-    """Return Brain-Score's ``NeuroidAssembly`` of the same values and coordinates, or the input without it."""
+    """Return Brain-Score's ``NeuroidAssembly`` of the same values and coordinates, or the input without it.
+
+    Values that are still on the disk stay there: the usual way to make an assembly reads them all.
+    """
     if importlib.util.find_spec("brainscore_core") is None:
         return assembly
     from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 
-    return NeuroidAssembly(assembly)
+    if isinstance(assembly.variable._data, (np.ndarray, np.generic)):
+        return NeuroidAssembly(assembly)
+    parts = {"name": assembly.name, "indexes": dict(assembly._indexes), "fastpath": True}  # as xarray's own methods do
+    return NeuroidAssembly(assembly.variable, dict(assembly._coords), **parts)
 
 
 def imagenet_validation_paths(n_images: int) -> list[str]:

@@ -16,8 +16,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from .callables import Preprocess
+from .device_math import DeviceMath, HostMath
 from .errors import UnsupportedModelError
+from .fingerprints.errors import NotFingerprintable
 from .layers import LayerRequest, Layers
+from .reducing import LayerReduction
 
 __all__ = ["Adapter", "Forward", "InputSpec", "Parameter", "is_instance_of"]
 
@@ -131,12 +134,32 @@ class Adapter(ABC):
         return None
 
     @abstractmethod
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> AbstractContextManager[Forward]:
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> AbstractContextManager[Forward]:
         """Prepare the model for a run and give the forward pass; on exit, also after an exception, restore the model.
 
         One forward pass per batch, prepared once per run and not per batch, that stops after the last requested layer
         where the framework allows. Mode, hooks, flags, device and random state are as found afterwards.
+
+        Parameters
+        ----------
+        requests : sequence of LayerRequest
+            What to read.
+        image_shape : tuple of int
+            Of one image, without the batch axis.
+        reductions : mapping of str to LayerReduction, optional
+            What is done to the values of some of the requests, by requested text, before they are copied to the host;
+            `adapters.reducing.Reducing` applies them. Memory that is offered to the forward pass is of the reduced size.
         """
+
+    @property
+    def math(self) -> DeviceMath:
+        """What reductions of this framework's arrays are computed with."""
+        return HostMath()
 
     @abstractmethod
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -145,6 +168,49 @@ class Adapter(ABC):
     @abstractmethod
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every weight and buffer by name, as raw arrays, for fingerprints."""
+
+    def structure(self, image_shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Return all that the model's values depend on beside its weights, as JSON data, for fingerprints.
+
+        Parameters
+        ----------
+        image_shape : tuple of int
+            Of one preprocessed image.
+
+        Returns
+        -------
+        mapping
+            As the adapter likes; equal only for models that compute the same. Under ``"tensors"``, name -> [dtype,
+            shape] of what `weights` yields as bytes.
+
+        Raises
+        ------
+        NotFingerprintable
+            If something cannot be told by its content; results are then computed and not kept.
+        """
+        raise self._untold("structure()")
+
+    def numerics(self) -> Mapping[str, Any]:
+        """Return what decides how exactly the model is computed here, as JSON data, for fingerprints.
+
+        Returns
+        -------
+        mapping
+            ``settings``: dtypes and flags; ``versions``: name -> version of what computes; ``device``: its class, such
+            as ``'cuda-sm90'``, and drivers, never the name of a machine.
+
+        Raises
+        ------
+        NotFingerprintable
+            If the adapter does not tell.
+        """
+        raise self._untold("numerics()")
+
+    def _untold(self, method: str) -> NotFingerprintable:
+        return NotFingerprintable(
+            f"{type(self).__name__} does not tell what {self.identifier} depends on, so that no key can stand for it. "
+            f"Results are computed and not kept. To have them kept, write the adapter's method {method}."
+        )
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield what the framework counts as the model's parameters; only Brain-Score's description of models asks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -55,6 +55,8 @@ class Decoder:
         Layout of the model's batches; data preprocessings are transposed to it, users' callables are left alone.
     on_error : {'raise', 'skip'}
         Whether a file that cannot be read ends the run, or is left out and listed in ``skipped``.
+    load : callable
+        Reads a file as an upright RGB image.
     """
 
     items: Sequence[Any]
@@ -62,6 +64,7 @@ class Decoder:
     batch_size: int
     channel_axis: int = 1
     on_error: OnError = "raise"
+    load: Callable[[str], Image.Image] = load_image
     skipped: dict[int, StimulusError] = field(default_factory=dict)
 
     def one(self, position: int) -> np.ndarray:
@@ -92,7 +95,7 @@ class Decoder:
         if isinstance(self.preprocess, PathsPreprocessing) and isinstance(item, str):
             return self.preprocess(item)
         if isinstance(item, str):
-            return self.preprocess(load_image(item))
+            return self.preprocess(self.load(item))
         return self.preprocess(to_rgb(item) if isinstance(item, Image.Image) else array_to_image(item))
 
     def __iter__(self) -> Iterator[Batch]:

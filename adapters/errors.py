@@ -22,6 +22,7 @@ __all__ = [
     "ModelForwardError",
     "ModelNotFoundError",
     "PreprocessingError",
+    "ReductionError",
     "StimulusError",
     "UnsupportedModelError",
     "did_you_mean",
@@ -75,6 +76,10 @@ class StimulusError(AdapterError, ValueError):
 
 class PreprocessingError(AdapterError, ValueError):
     """A preprocessing is ill-defined, or its result is not what the model can take."""
+
+
+class ReductionError(AdapterError, ValueError):
+    """A reduction is ill-defined, or does not fit the layer that it was asked of."""
 
 
 class BudgetError(AdapterError, MemoryError):

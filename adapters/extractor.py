@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from .assembly import LayerValues, assemble, neuroid_index, presentation_index
-from .brainscore import as_neuroid_assembly
+from .budgeting import plan_of
 from .callables import Preprocess, as_preprocessing
-from .collecting import Collected
+from .calls import Call, Shifts, read_into_memory
 from .contract import Adapter
-from .decoding import Decoder, OnError
-from .errors import listing, warn
+from .decoding import OnError
 from .guessing import guess_preprocessing, image_shape_of
-from .layers import LOGITS, LayerRequest, Layers, resolve
+from .layers import Layers, resolve
 from .microsaccades import spiral
-from .planning import LayerCost, Plan, RunReport, WeightsFile, available_memory
-from .presenting import Presented, present
-from .progress import progress_bar
-from .running import Run, Stopwatch
-from .shapes import request_shapes
+from .planning import Plan, RunReport, WeightsFile
+from .presenting import present
+from .reductions import fitted_for
+from .resolving import resolve_call
+from .running import Stopwatch
 from .stimuli import as_stimuli
+from .storing import find_store, read_through_store
 from .surface import BrainScoreSurface
 
 __all__ = ["ActivationsExtractor"]
@@ -49,7 +48,7 @@ class ActivationsExtractor(BrainScoreSurface):
 
     Examples
     --------
-    >>> import torch, adapters
+    >>> import numpy as np, torch, adapters
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     >>> extractor = adapters.wrap(model, identifier="toy", preprocessing=adapters.raw(8))
     >>> list(extractor.layers)
@@ -86,6 +85,9 @@ class ActivationsExtractor(BrainScoreSurface):
         calls: Literal["last", "all"] | None = None,
         on_error: OnError = "raise",
         progress: bool | None = None,
+        reduce: Any = None,
+        store: Any = None,
+        memory: str | int | None = None,
     ) -> Any:
         """Run stimuli through the model and return the labelled values of layers.
 
@@ -109,6 +111,14 @@ class ActivationsExtractor(BrainScoreSurface):
             What to do about a stimulus that cannot be read; skipped ones are listed in `report`.
         progress : bool, optional
             Show a progress bar on stderr; by default only on a terminal.
+        reduce : reduction, or mapping of layer to one, optional
+            What is done to values before they leave the device: ``'mean'``, ``'max'``, ``'cls'``, ``'tokens'``, a
+            `Reduction`, or a function of the framework's array. See `adapters.reductions`.
+        store : path or ActivationStore, optional
+            Keep the values there, and read them from there if they are the very same; the result is then read when it
+            is used. Default: the environment variable ``BRAIN_ADAPTERS_STORE``, else nothing is kept; False, too.
+        memory : str or int, optional
+            The most that this process may take, as ``"4GB"`` or in bytes.
 
         Returns
         -------
@@ -128,62 +138,40 @@ class ActivationsExtractor(BrainScoreSurface):
         BudgetError
             If the result does not fit into memory.
         """
-        _require_choice("calls", calls or "last", ("last", "all"))
-        _require_choice("on_error", on_error, ("raise", "skip"))
-        presented = self._present(stimuli, number_of_trials if require_variance else 1)
-        watch, preprocess = Stopwatch(), self.preprocessing
+        reduce = fitted_for(reduce, self, layers, calls=calls)
+        watch = Stopwatch()
+        n_trials = number_of_trials if require_variance else 1
         with watch.stage("prepare"):
-            image_shape = image_shape_of(preprocess, self.adapter, presented.items)
-            offered = self.adapter.layers(image_shape)
-            requests = resolve(LOGITS if layers is None else layers, offered, calls=calls or "last")
-            if calls is None:
-                self._warn_of_repeats(requests, offered)
-            shapes = request_shapes(self.adapter, requests, offered, image_shape)
-            hooks = tuple(self._batch_activations_hooks.values())
-            if not hooks:
-                self._plan(presented, shapes, image_shape).require_fit()
-        names = [request.requested for request in requests]
-        collected = Collected(names, presented.n_rows, None if hooks else shapes)
-        decoder = Decoder(
-            presented.items,
-            preprocess,
-            self.batch_size,
-            channel_axis=self.adapter.input.channel_axis,
-            on_error=on_error,
-        )
-        pixels, degrees = self._shifts(presented.n_trials, image_shape) if require_variance else (None, None)
-        run = Run(
-            self.adapter,
-            requests,
-            collected,
-            presented.rows,
-            batch_limit=self.batch_size,
-            channel_axis=self.adapter.input.channel_axis,
-            shifts=pixels,
-            hooks=hooks,
-            stopwatch=watch,
-        )
-        with progress_bar(len(presented.items), self.identifier, progress) as advance:
-            run.execute(decoder, image_shape, advance)
-        self.batch_size = run.batch_limit
-        with watch.stage("labels"):
-            values, labels = presented.kept(collected, decoder.skipped)
-            neuroid = neuroid_index(
-                [LayerValues(r.requested, collected.shapes[r.requested], r.call) for r in requests],
-                str(self.identifier),
+            call = self._resolve(
+                stimuli, layers, n_trials, calls=calls, reduce=reduce, on_error=on_error, progress=progress
             )
-            presentation = presentation_index(labels, presented.shift_labels(pixels, degrees, len(labels)))
-            assembly = as_neuroid_assembly(assemble(values, presentation, neuroid))
-        self._last_report = RunReport(
-            str(self.identifier),
-            n_presentations=len(labels),
-            n_images=(len(presented.items) - len(decoder.skipped)) * presented.n_trials,
-            n_layers=len(requests),
-            batch_size=self.batch_size,
-            seconds=dict(watch.seconds),
-            skipped=presented.describe(decoder.skipped),
-        )
+            if require_variance:
+                call = replace(call, shifts=self._shifts(n_trials, call.image_shape))
+        place = find_store(store)
+        if place is not None:
+            assembly, self._last_report = read_through_store(call, place, watch, memory=memory)
+        else:
+            if not call.hooks:
+                self._plan(call, memory=memory).require_fit()
+            assembly, self._last_report = read_into_memory(call, watch)
+        self.batch_size = self._last_report.batch_size
         return assembly
+
+    def to_store(self, stimuli: Any, layers: str | Sequence[str] | None, path: Any, **options: Any) -> Any:
+        """Stream the values of layers to a store while the model runs, and return them read lazily.
+
+        Killing it at any moment loses at most the rows in work; the same call again does the rest.
+
+        Parameters
+        ----------
+        stimuli, layers
+            As in a call.
+        path : path or ActivationStore
+            Folder of the store; made when it is not there.
+        **options
+            As in a call.
+        """
+        return self(stimuli, layers, store=path, **options)
 
     @property
     def layers(self) -> Layers:
@@ -220,7 +208,16 @@ class ActivationsExtractor(BrainScoreSurface):
             self._preprocessing = self.adapter.preprocessing() or guess_preprocessing(self.adapter)
         return self._preprocessing
 
-    def plan(self, stimuli: Any, layers: str | Sequence[str] | None = None, *, number_of_trials: int = 1) -> Plan:
+    def plan(
+        self,
+        stimuli: Any,
+        layers: str | Sequence[str] | None = None,
+        *,
+        number_of_trials: int = 1,
+        reduce: Any = None,
+        store: Any = None,
+        memory: str | int | None = None,
+    ) -> Plan:
         """Say what a call would read and cost, without running it.
 
         Parameters
@@ -229,13 +226,13 @@ class ActivationsExtractor(BrainScoreSurface):
             As in a call.
         number_of_trials : int
             Trials per stimulus, as with ``require_variance=True``.
+        store : path or ActivationStore, optional
+            Where the values would go.
+        reduce, memory
+            As in a call.
         """
-        presented = self._present(stimuli, number_of_trials)
-        image_shape = image_shape_of(self.preprocessing, self.adapter, presented.items)
-        offered = self.adapter.layers(image_shape)
-        requests = resolve(LOGITS if layers is None else layers, offered)
-        shapes = request_shapes(self.adapter, requests, offered, image_shape)
-        return self._plan(presented, shapes, image_shape)
+        call = self._resolve(stimuli, layers, number_of_trials, reduce=reduce)
+        return self._plan(call, memory=memory, store=find_store(store))
 
     def report(self) -> RunReport:
         """Say where the time of the last call went.
@@ -249,50 +246,29 @@ class ActivationsExtractor(BrainScoreSurface):
             raise RuntimeError("There is no report yet: call the extractor on stimuli first.")
         return self._last_report
 
-    def _present(self, stimuli: Any, n_trials: int) -> Presented:
+    def _resolve(self, stimuli: Any, layers: str | Sequence[str] | None, n_trials: int, **options: Any) -> Call:
         if isinstance(stimuli, pd.DataFrame):
             for hook in tuple(self._stimulus_set_hooks.values()):
                 stimuli = hook(stimuli)
-        return present(as_stimuli(stimuli), n_trials)
-
-    def _plan(self, presented: Presented, shapes: dict[str, tuple[int, ...]], image_shape: tuple[int, ...]) -> Plan:
-        sizes = {layer: int(np.prod(shape, dtype=np.int64)) for layer, shape in shapes.items()}
-        return Plan(
-            model=str(self.identifier),
-            layers=tuple(
-                LayerCost(layer, shapes[layer], size, 4 * size * presented.n_rows) for layer, size in sizes.items()
-            ),
-            n_presentations=presented.n_rows,
-            n_images=len(presented.items) * presented.n_trials,
-            batch_size=self.batch_size,
-            image_bytes=4 * int(np.prod(image_shape, dtype=np.int64)),
-            available_bytes=available_memory(),
-            weights=self.weights_files,
+        call = Call(
+            self.adapter,
+            str(self.identifier),
+            self.preprocessing,
+            present(as_stimuli(stimuli), n_trials),
+            self.batch_size,
+            hooks=tuple(self._batch_activations_hooks.values()),
         )
+        return resolve_call(call, layers, warned_of=self._warned_of, **options)
 
-    def _warn_of_repeats(self, requests: Sequence[LayerRequest], layers: Layers) -> None:
-        named = {request.name for request in requests if request.call is None and request.name in layers}
-        repeated = sorted(name for name in named - self._warned_of if layers[name].n_calls > 1)
-        if repeated:
-            self._warned_of.update(repeated)
-            n_calls = layers[repeated[0]].n_calls
-            warn(
-                f"{listing(repeated)} of {layers.model} run several times per forward pass; you get the last call. "
-                f"Request '{repeated[0]}@0' ... '{repeated[0]}@{n_calls - 1}', or pass calls='all' for each, or "
-                f"calls='last' if this is what you want."
-            )
+    def _plan(self, call: Call, *, memory: str | int | None = None, store: Any = None) -> Plan:
+        return plan_of(call, weights=self.weights_files, memory=memory, store=store)
 
-    def _shifts(self, n_trials: int, image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _shifts(self, n_trials: int, image_shape: tuple[int, ...]) -> Shifts:
         n_rows = image_shape[1] if self.adapter.input.channel_axis == 1 else image_shape[0]
-        return spiral(n_trials, n_rows, self.visual_degrees)
+        return Shifts(*spiral(n_trials, n_rows, self.visual_degrees))
 
     def __repr__(self) -> str:
         return (
             f"ActivationsExtractor({self.identifier!r}, {self.adapter.framework}, "
             f"preprocessing={self._preprocessing or 'found at first use'}, batch_size={self.batch_size})"
         )
-
-
-def _require_choice(option: str, given: object, choices: tuple[str, ...]) -> None:
-    if given not in choices:
-        raise ValueError(f"{option}={given!r} is unknown. Use one of: {', '.join(map(repr, choices))}.")

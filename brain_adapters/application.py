@@ -9,6 +9,7 @@ import typer
 from . import __version__
 from .boundary import CommandGroup
 from .browsing import layers_command, list_command
+from .caching import cache_commands
 from .doctor import doctor_command
 from .extraction import extract_command
 from .submitting import check_command, package_command, validate_command
@@ -55,3 +56,4 @@ app.command("check")(check_command)
 app.command("package")(package_command)
 app.command("validate")(validate_command)
 app.command("doctor")(doctor_command)
+app.add_typer(cache_commands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -87,10 +88,10 @@ def rehearse(steps: CleanSteps, log: Path) -> str:
     paths = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH", "")]))
     variables = {**with_absolute_folders(os.environ), "PYTHONPATH": paths}
     run_logged([*command, *arguments], log, folder=steps.folder, variables=variables)
-    lines = log.read_text("utf-8").splitlines()
+    lines = log.read_text("utf-8", "replace").splitlines()  # the model's code writes to it, too
     if SUCCESS not in lines:
         raise StepError(f"the offline check ended without its last line; see {log}")
-    n_steps = sum(": " in line and line.startswith("[") for line in lines)
+    n_steps = sum(re.match(r"\[\d+/\d+\] ", line) is not None for line in lines)
     warnings = [line.strip() for line in lines if line.strip().startswith("warning: ")]
     return "; ".join([f"{n_steps} steps passed", *warnings])
 

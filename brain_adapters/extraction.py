@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import registry
+from adapters.decoding import OnError
 from adapters.errors import StimulusError
 from adapters.stimuli import as_stimuli
 
@@ -17,9 +19,18 @@ from .boundary import reports_errors
 from .browsing import AsJson, build_extractor
 from .lookup import ModelArgument, find_model
 from .streams import output_on_stderr
-from .writing import check_output, complete_file, write_assembly
+from .writing import OutputError, check_output, complete_file, write_assembly
 
 __all__ = ["extract_command"]
+
+
+class Reduce(StrEnum):
+    """The reductions that have a name."""
+
+    mean = "mean"
+    max = "max"
+    cls = "cls"
+    tokens = "tokens"
 
 
 @reports_errors
@@ -27,25 +38,40 @@ def extract_command(
     model: ModelArgument,
     stimuli: Annotated[list[str], typer.Argument(metavar="STIMULI", help="Image files, or folders of them, in order.")],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .nc (netCDF) or .npz (NumPy).")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write: .nc (netCDF) or .npz (NumPy).")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a store: resumable, in bounded memory, and read from it when it is there."),
+    ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option("--layers", "-l", help="A layer, or a wildcard; repeat it for more. Default: those registered."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images per forward pass.")] = None,
+    reduce: Annotated[
+        Reduce | None, typer.Option(help="What is done to each layer before it leaves the device.")
+    ] = None,
+    memory: Annotated[str | None, typer.Option(help="The most that the process may take: 4GB.", metavar="SIZE")] = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out files that are no images, and list them.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write activations of images to a file.
+    """Write activations of images to a file, or keep them in a store.
 
     All labels are written with them. The plan is printed first; what cannot fit is refused before it runs. The file
-    appears when it is complete: a run that fails leaves nothing, and leaves what was there before.
+    appears when it is complete: a run that fails leaves nothing, and leaves what was there before. A store keeps what
+    an interrupted run has done, and the same command does the rest.
     """
-    check_output(out, force=force)
+    if out is None and store is None:
+        raise OutputError("Nobody said where the activations go. Pass --out FILE, --store FOLDER, or both.")
+    if out is not None:
+        check_output(out, force=force)
     paths = stimulus_paths(stimuli)
+    options = {"reduce": None if reduce is None else reduce.value, "store": store or False, "memory": memory}
     with output_on_stderr():
         identifier = find_model(model)
         extractor = build_extractor(identifier)
@@ -54,16 +80,21 @@ def extract_command(
         wanted = (
             extractor.resolve_layers(layers) if layers else registry.get_entry(identifier).resolved_layers(extractor)
         )
-        plan = extractor.plan(paths, wanted)
+        plan = extractor.plan(paths, wanted, **options)
         typer.echo(for_command_line(str(plan)), err=True)
         plan.require_fit()
-        check_output(out, plan.total_bytes, force=force)
-        with complete_file(out) as temporary:
-            activations = extractor(paths, wanted, on_error="skip" if skip_unreadable else "raise")
-            write_assembly(activations, temporary)
+        on_error: OnError = "skip" if skip_unreadable else "raise"
+        if out is None:
+            activations = extractor(paths, wanted, on_error=on_error, **options)
+        else:
+            check_output(out, plan.total_bytes, force=force)
+            with complete_file(out) as temporary:
+                activations = extractor(paths, wanted, on_error=on_error, **options)
+                write_assembly(activations, temporary)
         report = extractor.report()
         typer.echo(for_command_line(without_skip_advice(str(report))), err=True)
-    typer.echo(json.dumps(_summary(out, identifier, wanted, activations, report), indent=2) if as_json else str(out))
+    summary = _summary(out, store, identifier, wanted, activations, report)
+    typer.echo(json.dumps(summary, indent=2) if as_json else str(out or store))
 
 
 def stimulus_paths(given: list[str]) -> list[str]:
@@ -83,9 +114,12 @@ def stimulus_paths(given: list[str]) -> list[str]:
     return [str(item) for path in given for item in as_stimuli(path).items]
 
 
-def _summary(out: Path, identifier: str, layers: list[str], activations: Any, report: Any) -> dict[str, Any]:
+def _summary(
+    out: Path | None, store: Path | None, identifier: str, layers: list[str], activations: Any, report: Any
+) -> dict[str, Any]:
     return {
-        "out": str(out),
+        "out": None if out is None else str(out),
+        "store": None if store is None else str(store),
         "model": identifier,
         "layers": layers,
         "sizes": {str(dimension): int(size) for dimension, size in activations.sizes.items()},

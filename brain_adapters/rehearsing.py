@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from types import ModuleType
 from typing import Any
 
-from benchmarks_local import check_model
+from adapters.errors import AdapterError
+from benchmarks_local import CheckError, check_model
 from benchmarks_local.candidate import Candidate
 
 __all__ = ["candidate_of", "main"]
@@ -54,9 +56,15 @@ def _option(entry: Any, name: str, otherwise: Any) -> Any:
 
 
 def main(root: str, name: str, identifier: str) -> None:
-    """Check the model, and write the steps to standard output."""
+    """Check the model, and write the steps to standard output; end with what is wrong, and the status 1."""
     sys.path.insert(0, root)
-    check_model(candidate_of(importlib.import_module(name), identifier), stream=sys.stdout)
+    candidate = candidate_of(importlib.import_module(name), identifier)
+    try:
+        check_model(candidate, stream=sys.stdout)
+    except CheckError as error:
+        if error.__cause__ is not None and not isinstance(error.__cause__, AdapterError):
+            traceback.print_exception(error.__cause__)
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ def check_command(
     tests there, and has to give the same activations there as here. The first time takes minutes and a few GB.
     """
     if clean:
+        if reuse is not None and (constraints is not None or brainscore is not None):
+            raise typer.BadParameter(
+                "--constraints and --brainscore say what to install, and --reuse installs nothing."
+            )
         options = CleanOptions(reuse=reuse, work=work, constraints=constraints, brainscore=brainscore or BRAINSCORE)
         clean_check(Path(model), options, as_json=as_json)
         return

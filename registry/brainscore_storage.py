@@ -77,7 +77,7 @@ def download_from_storage(place: StoragePlace) -> Path | None:
     """
     try:
         from brainscore_core.supported_data_standards.brainio.s3 import load_weight_file
-    except ImportError:
+    except Exception:  # an installation that is broken may raise anything
         return None
     try:
         return Path(

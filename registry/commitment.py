@@ -96,10 +96,10 @@ def entry_of(module: ModuleType, identifier: str) -> ModelEntry:
 def _import_brain_transformation(identifier: str) -> Any:
     try:
         from brainscore_vision.model_helpers import brain_transformation
-    except ImportError as error:
+    except Exception as error:  # an installation that is broken may raise anything
         raise MissingFrameworkError(
             f"Model {identifier!r} can be committed to brain regions only by brainscore_vision, which could not be "
-            f"imported: {error}. Install it with: pip install 'brain-adapters[brainscore]'"
+            f"imported: {type(error).__name__}: {error}. Install it with: pip install 'brain-adapters[brainscore]'"
         ) from error
     return brain_transformation
 

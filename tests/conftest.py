@@ -11,7 +11,7 @@ from .conformance_report import print_tables
 REQUIRED = (
     *("torch", "torchvision", "timm", "transformers", "tensorflow", "tf_keras", "keras"),
     *("jax", "flax", "equinox", "haiku", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib"),
-    *("hypothesis", "trustme"),
+    *("hypothesis", "trustme", "blake3", "google_crc32c", "numcodecs", "einops"),
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import did_you_mean
-from . import calls, economy, labels, manners, numbers, structure
+from . import calls, economy, labels, manners, numbers, reducing, structure
 from .case import AdapterCase
 from .expecting import ConformanceError
 
@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     numbers.check_next_batch,
     numbers.check_stochastic_layers,
     numbers.check_fingerprint,
+    reducing.check_reductions,
     labels.check_channel_labels,
     labels.check_embedding_labels,
     labels.check_channel_axis,

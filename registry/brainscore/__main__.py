@@ -6,6 +6,8 @@ import argparse
 import runpy
 import sys
 
+from adapters.errors import AdapterError
+
 from ..loading import load_models_file
 from .connecting import connect_brainscore
 
@@ -29,9 +31,12 @@ def main(arguments: list[str]) -> None:
         parser.parse_args(["--help"] if arguments[:1] in (["-h"], ["--help"]) else [])
         parser.error("the command 'score' is missing")
     position = arguments.index("score")
-    for path in arguments[:position]:
-        load_models_file(path)
-    connect_brainscore()
+    try:
+        for path in arguments[:position]:
+            load_models_file(path)
+        connect_brainscore()
+    except AdapterError as error:
+        parser.error(str(error))
     sys.argv = ["brainscore_vision", *arguments[position:]]
     runpy.run_module("brainscore_vision", run_name="__main__", alter_sys=True)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from adapters.errors import AdapterWarning, DuplicateModelError
+from adapters.errors import AdapterWarning, DuplicateModelError, did_you_mean
 
 from ..commitment import commit
 from ..store import Registry, default_registry
@@ -106,8 +106,16 @@ def disconnect_brainscore() -> None:
 def _locating(models: Registry, original: Callable[[Any], str]) -> Callable[[Any], str]:
     @functools.wraps(original)
     def locate_plugin(importer: Any) -> str:
-        if importer.plugins_dir != models_folder() or importer.identifier not in models:
+        if importer.plugins_dir != models_folder():
             return original(importer)
+        if importer.identifier not in models:
+            try:
+                return original(importer)
+            except AssertionError as error:  # no plugin either
+                error.add_note(
+                    f"It is no registered model, either. {did_you_mean(importer.identifier, models)}".strip()
+                )
+                raise
         _refuse_second(importer.identifier, models)
         known = sys.modules["brainscore_vision"].model_registry
         known[importer.identifier] = _Committed(models, importer.identifier)

@@ -15,6 +15,15 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "few GB, and pip needs room for downloads in TMPDIR.",
     ),
     (
+        r"ensurepip is not available|No module named (ensurepip|venv)",
+        "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv. Or give an environment "
+        "with Brain-Score by --reuse ENV.",
+    ),
+    (
+        r"BRAIN_ADAPTERS_OFFLINE is set",
+        "Unset BRAIN_ADAPTERS_OFFLINE, or copy the file to where the message says.",
+    ),
+    (
         r"(?i)conflicting dependencies|ResolutionImpossible",
         "Two requirements exclude each other; the log names them. Loosen the pin with requirements=['name<version'] in "
         "the registration, and write the submission again. Brain-Score's own are numpy<2, pandas<3, xarray<2022.6.",
@@ -41,7 +50,7 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "address that is public and stays: try it in a browser that is not logged in.",
     ),
     (
-        r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'",
+        r"ModuleNotFoundError: No module named '(?P<name>\w+)",
         "The model imports {name}, which neither Brain-Score nor the submission's requirements install. Add it with "
         "requirements=['{name}'] (as pip calls it) to the registration, or, if it is a file of yours, package it with "
         "include=['{name}.py'], and write the submission again.",

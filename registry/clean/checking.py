@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from adapters.errors import listing
 from adapters.progress import TextStream
@@ -57,26 +61,26 @@ def check_clean(
     Raises
     ------
     StepError
-        If the work folder cannot be written to.
+        If the work folder cannot be written to, or another process checks this zip in it.
     """
     options = CleanOptions() if options is None else options
     work = (options.work or default_work_folder()).absolute()
     path = Path(zip_path).absolute()
     folder = work / "checks" / f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    _empty(folder)
     reporter = Reporter(sys.stdout if stream is None else stream, folder / "logs")
-    reporter.say(f"Checking {path.name} as Brain-Score's server does. Logs: {folder / 'logs'}")
     opened: list[Unpacked] = []
-    reporter.run("rules of the website", functools.partial(_open, path, folder / "unpacked", opened))
-    if not opened:
-        return CleanReport(str(path), "", str(folder), "", tuple(reporter.steps))
-    steps = CleanSteps(opened[0], options, work, folder, default_registry if registry is None else registry)
-    for name, step, is_needed in _plan(steps):
-        reporter.run(name, step, needed=is_needed)
-    for name, last_step in (last or {}).items():
-        reporter.run(name, functools.partial(last_step, steps))
+    with _held(folder):
+        reporter.say(f"Checking {path.name} as Brain-Score's server does. Logs: {folder / 'logs'}")
+        reporter.run("rules of the website", functools.partial(_open, path, folder / "unpacked", opened))
+        if not opened:
+            return CleanReport(str(path), "", str(folder), "", tuple(reporter.steps))
+        steps = CleanSteps(opened[0], options, work, folder, default_registry if registry is None else registry)
+        for name, step, is_needed in _plan(steps):
+            reporter.run(name, step, needed=is_needed)
+        for name, last_step in (last or {}).items():
+            reporter.run(name, functools.partial(last_step, steps))
     python = str(steps.environment.python) if steps.environment else ""
-    return CleanReport(str(path), opened[0].identifier, str(folder), python, tuple(reporter.steps))
+    return CleanReport(str(path), steps.identifier, str(folder), python, tuple(reporter.steps))
 
 
 def default_work_folder() -> Path:
@@ -112,14 +116,31 @@ def _open(path: Path, folder: Path, opened: list[Unpacked], log: Path) -> str:
     return f"all kept, warnings: {listing([each.code for each in problems])}" if problems else "all kept"
 
 
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Make the folder anew, and keep it from other checks of the same zip; a process that dies gives it back."""
+    with ExitStack() as held:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(f"{folder}.lock", timeout=0))
+            _empty(folder)
+        except Timeout:
+            raise StepError(
+                f"This zip is being checked by another process, whose logs are in {folder / 'logs'}. Wait for its end, "
+                "or give another folder with --work FOLDER."
+            ) from None
+        except OSError as error:
+            raise StepError(
+                f"{folder} cannot be written: {error.strerror or error}. Make room there, or give another folder with "
+                "--work FOLDER."
+            ) from error
+        yield
+
+
 def _empty(folder: Path) -> None:
-    """Make the folder anew: what an interrupted check left is of no use."""
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        (folder / "logs").mkdir(parents=True)
-    except OSError as error:
-        raise StepError(
-            f"{folder} cannot be written: {error.strerror or error}. Make room there, or give another folder with "
-            "--work FOLDER."
-        ) from error
+    """Leave nothing of earlier checks; what a program of one that was killed still writes goes to another place."""
+    if folder.exists():
+        folder.rename(folder.with_name(f"{folder.name}.old-{secrets.token_hex(3)}"))
+    for old in folder.parent.glob(f"{folder.name}.old-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    (folder / "logs").mkdir(parents=True)

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .report import StepError
+from .report import StepError, shortened
 
 __all__ = ["run_logged", "tail_of"]
 
@@ -69,7 +69,7 @@ def run_logged(
 def tail_of(log: Path, n_lines: int = _N_LINES) -> str:
     """Return the last lines of a log that are not empty, indented."""
     lines = [line.rstrip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    return "\n".join(f"        {line}" for line in lines[-n_lines:])
+    return "\n".join(f"        {shortened(line)}" for line in lines[-n_lines:])
 
 
 def _called(words: Sequence[str]) -> str:

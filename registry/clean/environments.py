@@ -188,7 +188,11 @@ def _found_or_made(root: Path, kind: str, key: dict[str, str], build: Callable[[
         if whole is not None:
             return whole
         environment = Environment(root / (f"{name}-{secrets.token_hex(3)}" if made else name), is_new=True)
-        build(environment)
+        try:
+            build(environment)
+        except BaseException:
+            shutil.rmtree(environment.folder, ignore_errors=True)  # gigabytes of no use
+            raise
         stamp = {**key, "made": time.strftime("%Y-%m-%d %H:%M:%S"), "number": secrets.token_hex(8)}
         (environment.folder / _STAMP).write_text(json.dumps(stamp, indent=2), "utf-8")
     return environment

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .commands import run_logged, tail_of
-from .report import StepError
+from .report import StepError, shortened
 
 __all__ = ["Answers", "read"]
 
@@ -42,11 +42,11 @@ class Answers:
         Raises
         ------
         StepError
-            If it raised an error.
+            If it raised an error, or the program ended before it.
         """
-        answer = self._by_part[part]
+        answer = self._by_part.get(part, {"error": f"The program ended without an error before it came to {part!r}."})
         if "error" in answer:
-            raise StepError(f"{answer['error']}\n{tail_of(self._log)}", log=self._log)
+            raise StepError(f"{shortened(answer['error'])}\n{tail_of(self._log)}", log=self._log)
         found: dict[str, Any] = answer["found"]
         return found
 

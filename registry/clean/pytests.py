@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,12 +15,20 @@ from .report import StepError
 
 __all__ = ["run_tests"]
 
-_NOTHING_COLLECTED = 5  # the server takes it for success: a test.py may be empty
+_NOTHING_COLLECTED = 5
 _NOT_SLOW = "not slow"  # the server's choice
+_OUTCOMES = ("passed", "skipped")
+_TAGS = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 
 
 def run_tests(
-    python: Path, file: Path, overlay: Path, log: Path, variables: Mapping[str, str], options: Sequence[str] = ()
+    python: Path,
+    tests: Sequence[str | Path],
+    overlay: Path,
+    log: Path,
+    *,
+    variables: Mapping[str, str],
+    may_be_empty: bool = False,
 ) -> str:
     """Run a file of tests in the clean environment.
 
@@ -27,26 +36,26 @@ def run_tests(
     ----------
     python : Path
         The environment's interpreter.
-    file : Path
-        The tests.
+    tests : sequence of str or Path
+        The file, and options for pytest.
     overlay : Path
         The folder with Brain-Score and the plugin.
     log : Path
         Where pytest's words go.
     variables : mapping of str to str
         Environment variables.
-    options : sequence of str
-        More options for pytest.
+    may_be_empty : bool
+        Whether it is accepted that there are no tests, as the server does of a plugin's own.
 
     Returns
     -------
     str
-        How many passed, and their names.
+        How many passed, and their names; and how many were skipped.
 
     Raises
     ------
     StepError
-        If one fails; names it and the line with its error.
+        If one fails; names it and the line with its error. If there is none, unless that is accepted.
     """
     results = log.with_suffix(".xml")
     settings = (
@@ -60,25 +69,35 @@ def run_tests(
         "--junitxml",
         results,
     )
-    command: list[str | Path] = [python, "-P", "-m", "pytest", "-vv", "-m", _NOT_SLOW, *settings, file, *options]
+    command: list[str | Path] = [python, "-P", "-m", "pytest", "-vv", "-m", _NOT_SLOW, *settings, *tests]
     try:
         run_logged(command, log, folder=overlay, variables=variables, accepted=(0, _NOTHING_COLLECTED))
     except StepError as error:
-        failed = [name for name, outcome in _outcomes(results).items() if outcome]
+        failed = [(name, reason) for name, outcome, reason in _outcomes(results) if outcome == "failed"]
         if not failed:
             raise
-        reasons = "\n".join(f"        {name}: {_outcomes(results)[name]}" for name in failed)
+        reasons = "\n".join(f"        {name}: {reason}" for name, reason in failed)
         raise StepError(f"{len(failed)} failed:\n{reasons}\n{tail_of(log)}") from error
-    names = list(_outcomes(results))
-    return f"{len(names)} passed: {listing(names, 8)}" if names else "there are no tests in it, which is accepted"
+    names = {outcome: [name for name, found, _ in _outcomes(results) if found == outcome] for outcome in _OUTCOMES}
+    if not names["passed"] and not may_be_empty:
+        raise StepError(f"no test was run, {len(names['skipped'])} were skipped.\n{tail_of(log)}")
+    parts = [f"{len(found)} {outcome}: {_counted(found)}" for outcome, found in names.items() if found]
+    return "; ".join(parts) or "there are no tests in it, or only slow ones, which is accepted"
 
 
-def _outcomes(results: Path) -> dict[str, str]:
-    """Return from each test to its error, empty where it passed; nothing if pytest did not come to its end."""
+def _outcomes(results: Path) -> list[tuple[str, str, str]]:
+    """Return name, outcome and reason of each test; nothing if pytest did not come to its end."""
     if not results.is_file():
-        return {}
-    outcomes = {}
+        return []
+    outcomes = []
     for case in ElementTree.parse(results).getroot().iter("testcase"):
-        errors = [each.get("message", "") for kind in ("failure", "error") for each in case.iter(kind)]
-        outcomes[case.get("name", "").partition("[")[0]] = errors[0].split("\n")[0] if errors else ""
+        found = next((each for each in case if each.tag in _TAGS), None)
+        reason = (found.get("message") or "").split("\n")[0] if found is not None else ""
+        outcomes.append((case.get("name", ""), "passed" if found is None else _TAGS[found.tag], reason))
     return outcomes
+
+
+def _counted(names: Sequence[str]) -> str:
+    """List tests; those of one function with several parameters once."""
+    counts = Counter(name.partition("[")[0] for name in names)
+    return listing([name if n == 1 else f"{name} ({n} times)" for name, n in counts.items()], 8)

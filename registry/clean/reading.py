@@ -49,12 +49,13 @@ class Reading:
         self.model = brainscore_vision.load_model(identifier)
         if self.model is None:
             raise RuntimeError("load_model returned None; expected a brain model. Is a 'return' missing?")
-        layers = [str(layer) for layer in getattr(self.model, "layers", None) or ()]
+        regions = getattr(getattr(self.model, "layer_model", None), "region_layer_map", None)
         commitment = plugin / "region_layer_map" / f"{identifier}.json"
-        is_ours = bool(layers) and not commitment.is_file()
+        # Of this class when Brain-Score would choose layers: by recordings, which it downloads.
+        is_ours = type(regions).__name__ == "RegionLayerMap" and not commitment.is_file()
         if is_ours:
             commitment.parent.mkdir(exist_ok=True)
-            commitment.write_text(json.dumps(_spread(layers), indent=2), "utf-8")
+            commitment.write_text(json.dumps(_spread(list(map(str, self.model.layers))), indent=2), "utf-8")
         return {"type": type(self.model).__name__, "name": str(self.model.identifier), "is_committed_here": is_ours}
 
     def bibtex(self) -> dict[str, Any]:
@@ -149,6 +150,11 @@ def write_layers(folder: Path, assembly: Any, layers: Sequence[str]) -> list[dic
     """
     names = assembly["layer"].values
     values = assembly.transpose("presentation", "neuroid").values
+    absent = [layer for layer in layers if not (names == layer).any()]
+    if absent:
+        raise RuntimeError(
+            f"There are no activations of the layers {absent} among {list(dict.fromkeys(names.tolist()))}."
+        )
     return [_write(folder, number, layer, values[:, names == layer]) for number, layer in enumerate(layers)]
 
 
@@ -203,7 +209,7 @@ def main(path: str) -> None:
             start = time.perf_counter()
             try:
                 answer = {"part": name, "found": part()}
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # exit() in a model's code shall not look like success
                 traceback.print_exc()
                 answer = {"part": name, "error": f"{type(error).__name__}: {error}"}
             answer["seconds"] = time.perf_counter() - start

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, listing
 from adapters.progress import TextStream, write_at_once
 
 from .causes import fix_for
 
-__all__ = ["CleanReport", "CleanStep", "LeftOut", "Reporter", "StepError"]
+__all__ = ["CleanReport", "CleanStep", "LeftOut", "Reporter", "StepError", "shortened"]
 
+_N_CHARACTERS = 1000
 _OUTCOMES = {"passed": "ok", "failed": "FAILED", "left out": "left out", "not run": "not run"}
 
 
@@ -35,6 +38,12 @@ class StepError(AdapterError, RuntimeError):
         super().__init__(message)
         self.fix = fix
         self.log = log
+
+
+def shortened(text: str) -> str:
+    """Return a text without its middle, if it is too long to be read, as a list of all weights that are missing."""
+    half = _N_CHARACTERS // 2
+    return text if len(text) <= _N_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
 
 
 class LeftOut(Exception):
@@ -126,7 +135,7 @@ class Reporter:
 
     def log_of(self, name: str) -> Path:
         """Return where the step that runs now, or next, writes what its programs say."""
-        return self._logs / f"{len(self.steps) + 1:02d}_{name.lower().replace(' ', '_').replace('.', '_')}.log"
+        return self._logs / f"{len(self.steps) + 1:02d}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.log"
 
     def run(self, name: str, step: Callable[[Path], str], *, needed: bool = False) -> None:
         """Run a step, unless one that all others need has failed.
@@ -173,4 +182,9 @@ class Reporter:
 
 
 def _describe(error: Exception) -> str:
-    return str(error) if isinstance(error, AdapterError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, AdapterError):
+        return str(error)
+    reasons = [str(error)]
+    if isinstance(error, shutil.Error):  # of each file that could not be copied: from where, to where, why
+        reasons = [str(reason) for *_, reason in error.args[0]]
+    return f"{type(error).__name__}: {listing([shortened(reason) for reason in reasons], 1)}"

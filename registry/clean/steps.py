@@ -78,6 +78,7 @@ class CleanSteps:
         self._base: Environment
         self._overlay = folder / "overlay"
         self._plugin: Path
+        self._is_taken: bool  # the name of its folder, by a plugin of Brain-Score's, whose place it has in the overlay
         self._identifier = ""
         self._answers: Answers
 
@@ -117,8 +118,10 @@ class CleanSteps:
                 "Install it there (pip install 'brainscore-vision[test]'), or leave --reuse out.",
             ) from error
         installed = Path(log.read_text("utf-8").splitlines()[-1])
+        self._is_taken = (installed / "models" / self.unpacked.plugin).is_dir()
         self._plugin = make_overlay(installed, self.unpacked.folder, self._overlay)
-        return f"beside {len(list(self._plugin.parent.iterdir())) - 1} models of Brain-Score"
+        others = [each for each in self._plugin.parent.glob("[!._]*/__init__.py") if each.parent != self._plugin]
+        return f"beside {len(others)} plugins of Brain-Score"
 
     def load(self, log: Path) -> str:
         """Load the model through ``brainscore_vision.load_model``."""
@@ -137,7 +140,7 @@ class CleanSteps:
         return f"{found['type']} {found['name']}{commitment}"
 
     def find_registration(self, log: Path) -> str:
-        """Ask the four programs that read registrations."""
+        """Ask the four programs that read registrations, and see whether the model is new to Brain-Score."""
         seen = {"the website": website_identifiers((self._plugin / "__init__.py").read_text("utf-8"))}
         seen.update(self._answers.of("registration"))
         blind = [f"{who} sees {names}" for who, names in seen.items() if names != [self.unpacked.identifier]]
@@ -145,6 +148,12 @@ class CleanSteps:
             raise StepError(
                 f"Expected {[self.unpacked.identifier]}, but {'; '.join(blind)}.",
                 "Register the model in one line, model_registry['identifier'] = lambda: ..., without other brackets.",
+            )
+        if self._is_taken:
+            name = self.unpacked.plugin
+            raise StepError(
+                f"Brain-Score has a plugin in a folder {name!r} already, so the website refuses this one.",
+                f"Choose another identifier, for example {name + '_v2'!r}, and write the submission again.",
             )
         return f"seen by {', '.join(seen)}"
 
@@ -167,12 +176,13 @@ class CleanSteps:
     def run_generic_tests(self, log: Path) -> str:
         """Run the tests that Brain-Score has for every model."""
         tests = self._plugin.parents[1] / "model_helpers" / "generic_plugin_tests.py"
-        options = ("--plugin_directory", str(self._plugin))
-        return run_tests(self._python, tests, self._overlay, log, self._variables(), options)
+        command = (tests, "--plugin_directory", self._plugin)
+        return run_tests(self._python, command, self._overlay, log, variables=self._variables())
 
     def run_own_tests(self, log: Path) -> str:
         """Run the plugin's own tests."""
-        return run_tests(self._python, self._plugin / "test.py", self._overlay, log, self._variables())
+        tests = self._plugin / "test.py"
+        return run_tests(self._python, (tests,), self._overlay, log, variables=self._variables(), may_be_empty=True)
 
     def compare(self, log: Path) -> str:
         """Read the same images there and here."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..brainscore.installed import models_folder
+from ..submission.python_files import read_python
 from ..submission.registrations import loader_identifiers
 from ..submission.zipfiles import SubmissionZip
 from .report import LeftOut, StepError
@@ -56,10 +57,17 @@ class Unpacked:
         Raises
         ------
         LeftOut
-            If the submission does not bring what runs it, and Brain-Score is not installed here.
+            If the submission does not bring what runs it, and Brain-Score is not installed here; or if it was not
+            written by us, and has no function that returns its model.
         """
-        if not self.brings_runtime and models_folder() is None:
+        if self.brings_runtime:
+            return
+        if models_folder() is None:
             raise LeftOut("the submission does not bring what runs it, and Brain-Score is not installed here")
+        file = self.root / f"{self.module.replace('.', '/')}.py"
+        names = read_python(file.read_bytes()).names if file.is_file() else ()
+        if "get_model" not in names and "*" not in names:
+            raise LeftOut(f"{file.name} has no function get_model(identifier), with which to build the model here")
 
 
 def unpack(zip_path: Path, folder: Path) -> Unpacked:

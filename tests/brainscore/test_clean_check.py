@@ -31,12 +31,14 @@ from registry.submission.archive import to_zip
 SUCCESS = "Test successful, you are ready to submit!"
 OPTIONS = "layers=[{layers}], preprocessing=adapters.raw(8), bibtex='@misc{{tiny, url={{https://example.org}}}}'"
 TORCH = f"""
+import os
 import torch
 import adapters
 from registry import register_model
 
 @register_model({OPTIONS.format(layers="'0', '3'")})
 def clean_torch():
+    os.write(1, b"caf\\xe9\\n")  # which is no UTF-8
     torch.manual_seed(0)
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 40)
@@ -163,7 +165,7 @@ def test_legacy_submission(package: Callable[..., Path], tmp_path: Path):
     )
     assert "2 of 2 agree" in steps["activations there and here"]["finding"]
     assert steps["offline check"]["status"] == "passed"
-    assert SUCCESS in Path(steps["offline check"]["log"]).read_text()
+    assert SUCCESS.encode() in Path(steps["offline check"]["log"]).read_bytes()
 
 
 @pytest.mark.parametrize(("name", "text"), [("flax", FLAX), ("keras", KERAS)])
@@ -242,6 +244,18 @@ def test_tests_and_references_that_fail(torch_zip: Path, tmp_path: Path):
     own = steps["run_own_tests"]
     assert "1 failed:\n        test_sum: assert (1 + 1) == 3" in own.finding
     assert "test_sum" in Path(own.log).read_text()
+
+
+def test_plugin_that_takes_the_place_of_another(torch_zip: Path, tmp_path: Path):
+    """In the overlay it stands where Brain-Score's plugin was, and everything else looks well."""
+    with zipfile.ZipFile(torch_zip) as archive:
+        files = {PurePosixPath(name): archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    moved = {PurePosixPath("net", "models", "pixels", *place.parts[3:]): text for place, text in files.items()}
+    (tmp_path / "net.zip").write_bytes(to_zip(moved))
+    steps = checked(tmp_path / "net.zip", tmp_path, "load", "find_registration")
+    assert steps["load"].status == "passed"
+    assert "Brain-Score has a plugin in a folder 'pixels' already" in steps["find_registration"].finding
+    assert "'pixels_v2'" in steps["find_registration"].fix
 
 
 def test_environment_without_brainscore(torch_zip: Path, tmp_path: Path):

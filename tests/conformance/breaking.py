@@ -10,7 +10,9 @@ from adapters.frameworks.pytorch import PyTorchAdapter
 from adapters.frameworks.pytorch.capture import Capture
 from adapters.frameworks.pytorch.state import EXCLUSIVE, prepared
 from adapters.layers import Layer, LayerRequest, Layers
+from adapters.reducing import Reducing
 
+Shape = tuple[int, ...]
 BROKEN: dict[type[PyTorchAdapter], set[str]] = {}
 
 
@@ -28,8 +30,8 @@ class Altering(PyTorchAdapter):
     """Reads rightly, then does something wrong to the values of a batch."""
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward:
             yield lambda batch, out=None: self.altered(forward(batch), requests)
 
     def altered(self, values: dict[str, Any], requests: Sequence[LayerRequest]) -> dict[str, Any]:
@@ -40,8 +42,8 @@ class Redirecting(PyTorchAdapter):
     """Reads something else than what was requested."""
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open([self.redirected(request) for request in requests], image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open([self.redirected(request) for request in requests], image_shape, reductions) as forward:
             yield forward
 
     def redirected(self, request: LayerRequest) -> LayerRequest:
@@ -63,9 +65,9 @@ class Leaving(PyTorchAdapter):
     """Does something to the model after a run."""
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         try:
-            with super().open(requests, image_shape) as forward:
+            with super().open(requests, image_shape, reductions) as forward:
                 yield forward
         finally:
             self.leave()
@@ -80,10 +82,15 @@ class Capturing(PyTorchAdapter):
     capture: type[Capture] = Capture
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         layers = self.layers(image_shape)
         with EXCLUSIVE, prepared(self.model, self._device):
-            options = {"forward": self._run, "device": self._device, "dtype": self._input_dtype()}
+            options = {
+                "forward": self._run,
+                "device": self._device,
+                "dtype": self._input_dtype(),
+                "reducing": Reducing(reductions, self.math),
+            }
             with self.capture(self.model, requests, layers, **options) as capture:
                 yield capture
 

@@ -15,15 +15,16 @@ from adapters.frameworks.pytorch import PyTorchAdapter
 from adapters.frameworks.pytorch.capture import Capture
 from adapters.frameworks.pytorch.state import prepared
 from adapters.layers import LayerRequest
+from adapters.reducing import Reducing
 
-from .breaking import Altering, Leaving, caught_by
+from .breaking import Altering, Leaving, Shape, caught_by
 
 
 @caught_by("check_early_stop")
 class RunsToTheEnd(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open([*requests, LayerRequest("the end", "logits")], image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open([*requests, LayerRequest("the end", "logits")], image_shape, reductions) as forward:
 
             def to_the_end(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:
                 return {name: value for name, value in forward(batch, out).items() if name != "the end"}
@@ -34,9 +35,10 @@ class RunsToTheEnd(PyTorchAdapter):
 @caught_by("check_one_pass")
 class OnePassPerLayer(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         with ExitStack() as stack:
-            passes = [stack.enter_context(super(OnePassPerLayer, self).open([each], image_shape)) for each in requests]
+            read = super().open
+            passes = [stack.enter_context(read([each], image_shape, reductions)) for each in requests]
             yield lambda batch, out=None: {
                 name: value for forward in passes for name, value in forward(batch, out).items()
             }
@@ -45,16 +47,16 @@ class OnePassPerLayer(PyTorchAdapter):
 @caught_by("check_duplicates")
 class RunsEveryBatchTwice(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward:
             yield lambda batch, out=None: (forward(batch), forward(batch, out))[1]
 
 
 @caught_by("check_no_gradients")
 class RecordsGradients(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward, torch.enable_grad():
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward, torch.enable_grad():
             yield forward
 
 
@@ -116,9 +118,9 @@ class TrainsEverything(Leaving):
 
 class _AfterErrors(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         try:
-            with super().open(requests, image_shape) as forward:
+            with super().open(requests, image_shape, reductions) as forward:
                 yield forward
         except Exception:
             self.leave()
@@ -162,8 +164,8 @@ class MovesWeights(Leaving):
 @caught_by("check_failing_forward")
 class SwallowsErrors(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward:
 
             def swallowing(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:
                 try:
@@ -177,10 +179,10 @@ class SwallowsErrors(PyTorchAdapter):
 @caught_by("check_worker_thread")
 class BoundToItsThread(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         if vars(self).setdefault("thread", threading.get_ident()) != threading.get_ident():
             raise RuntimeError("this adapter was used in another thread")
-        with super().open(requests, image_shape) as forward:
+        with super().open(requests, image_shape, reductions) as forward:
             yield forward
 
 
@@ -189,9 +191,10 @@ class SharesResults(PyTorchAdapter):
     results: ClassVar[dict[str, Any]] = {}
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         layers, options = self.layers(image_shape), {"device": self._device, "dtype": self._input_dtype()}
-        capture = Capture(self.model, requests, layers, forward=self._run, **options)
+        reducing = Reducing(reductions, self.math)
+        capture = Capture(self.model, requests, layers, forward=self._run, reducing=reducing, **options)
         with prepared(self.model, self._device), capture:  # without taking turns
 
             def sharing(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:

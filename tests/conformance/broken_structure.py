@@ -12,7 +12,7 @@ from adapters.contract import Forward, InputSpec
 from adapters.frameworks.pytorch import PyTorchAdapter
 from adapters.layers import Layer, LayerRequest, Layers
 
-from .breaking import Altering, Redirecting, Relisting, caught_by, flattened, with_layers
+from .breaking import Altering, Redirecting, Relisting, Shape, caught_by, flattened, with_layers
 
 
 @caught_by("check_accepts")
@@ -75,7 +75,7 @@ class TakesLastLayerForLogits(Redirecting):
         return replace(request, name="head") if request.name == "logits" else request
 
 
-@caught_by("check_requested_order")
+@caught_by("check_requested_order", "check_reductions")
 class LosesRequestedOrder(Altering):
     def altered(self, values: dict[str, Any], requests: Sequence[LayerRequest]) -> dict[str, Any]:
         order = [*self.layers((3, 10, 14)), "stem", "logits"]
@@ -113,9 +113,10 @@ class ZerosForWhatNeverRan(PyTorchAdapter):
         return with_layers(layers, [layers[name] for name in layers], _Lenient)
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         silent = [request for request in requests if request.name == "unused"]
-        with super().open([request for request in requests if request not in silent], image_shape) as forward:
+        others = [request for request in requests if request not in silent]
+        with super().open(others, image_shape, reductions) as forward:
             yield lambda batch, out=None: {
                 **forward(batch, out),
                 **{request.requested: torch.zeros(len(batch), 2) for request in silent},
@@ -143,7 +144,7 @@ class IgnoresPaths(Redirecting):
         return replace(request, path=())
 
 
-@caught_by("check_channel_labels")
+@caught_by("check_channel_labels", "check_reductions")
 class LosesRowsAndColumns(Altering, Relisting):
     def altered(self, values: dict[str, Any], requests: Sequence[LayerRequest]) -> dict[str, Any]:
         return {name: value.flatten(1) if value.ndim == 4 else value for name, value in values.items()}
@@ -152,7 +153,7 @@ class LosesRowsAndColumns(Altering, Relisting):
         return flattened(layers, rank=3)
 
 
-@caught_by("check_embedding_labels")
+@caught_by("check_embedding_labels", "check_reductions")
 class LosesTokens(Altering, Relisting):
     def altered(self, values: dict[str, Any], requests: Sequence[LayerRequest]) -> dict[str, Any]:
         return {name: value.flatten(1) if value.ndim == 3 else value for name, value in values.items()}

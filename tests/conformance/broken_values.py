@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 from adapters.contract import Forward
 from adapters.frameworks.pytorch import PyTorchAdapter
 from adapters.frameworks.pytorch.capture import Capture
+from adapters.frameworks.pytorch.reducing import TorchMath
 from adapters.layers import LayerRequest
 
-from .breaking import Altering, Capturing, caught_by
+from .breaking import Altering, Capturing, Shape, caught_by
 
 
-@caught_by("check_values", "check_channel_labels")
+@caught_by("check_values", "check_channel_labels", "check_reductions")
 class ChannelsLast(Altering):
     def altered(self, values: dict[str, Any], requests: Sequence[LayerRequest]) -> dict[str, Any]:
         return {
@@ -47,9 +49,9 @@ class KeepsHalfPrecision(Capturing):
 @caught_by("check_batch_size")
 class ReversesTheTail(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         longest = 0
-        with super().open(requests, image_shape) as forward:
+        with super().open(requests, image_shape, reductions) as forward:
 
             def reversing(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:
                 nonlocal longest
@@ -63,9 +65,9 @@ class ReversesTheTail(PyTorchAdapter):
 @caught_by("check_batch_size")
 class PaddingContaminates(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
         longest = 0
-        with super().open(requests, image_shape) as forward:
+        with super().open(requests, image_shape, reductions) as forward:
 
             def padding(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:
                 nonlocal longest
@@ -89,17 +91,17 @@ BATCH_STATISTICS = (
 @caught_by(*BATCH_STATISTICS)
 class UsesBatchStatistics(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward:
             self.model.norm.train()
             yield forward
 
 
-@caught_by("check_offered_memory")
+@caught_by("check_offered_memory", "check_reductions")
 class NeedsOfferedMemory(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward:
             yield (
                 lambda batch, out=None: (
                     forward(batch, out) if out else {name: 0 * value for name, value in forward(batch).items()}
@@ -121,8 +123,8 @@ class ReusesOneBuffer(Altering):
 @caught_by("check_stochastic_layers")
 class DrawsAnew(PyTorchAdapter):
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        with super().open(requests, image_shape) as forward:
+    def open(self, requests: Sequence[LayerRequest], image_shape: Shape, reductions: Any = None) -> Iterator[Forward]:
+        with super().open(requests, image_shape, reductions) as forward:
             torch.seed()
             yield forward
 
@@ -139,3 +141,36 @@ class NamesWithoutValues(PyTorchAdapter):
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         for name, value in super().weights():
             yield name, np.zeros_like(value)
+
+
+class _IgnoringReductions(Capture):
+    def __init__(self, *args: Any, reducing: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+
+
+@caught_by("check_reductions")
+class IgnoresReductions(Capturing):
+    capture = _IgnoringReductions
+
+
+class _Viewing(Capture):
+    def _keep(self, key: str, value: torch.Tensor) -> Any:
+        return value if key in self._reducing else super()._keep(key, value)
+
+
+@caught_by("check_reductions")
+class ReducesToViews(Capturing):
+    capture = _Viewing
+
+
+@dataclass(frozen=True)
+class _HalfMath(TorchMath):
+    def mean(self, value: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        return value.mean(axes)
+
+
+@caught_by("check_reductions")
+class AveragesInHalfPrecision(PyTorchAdapter):
+    @property
+    def math(self) -> TorchMath:
+        return _HalfMath(self._device)

@@ -14,6 +14,7 @@ from adapters import Adapter, InputSpec
 from adapters.contract import Forward
 from adapters.layers import Layer, LayerRequest, Layers
 from adapters.outputs import pick
+from adapters.reducing import LayerReduction, Reducing
 from adapters.testing import AdapterCase, ModelState, Toy
 from adapters.testing.toys import NORM_EPSILON, TOKEN_NORM_EPSILON
 
@@ -85,8 +86,13 @@ class NumpyAdapter(Adapter):
         return Layers(listed, model="NumpyToy", output=output, not_run=["unused"])
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
-        layers = self.layers(image_shape)
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> Iterator[Forward]:
+        layers, reducing = self.layers(image_shape), Reducing(reductions, self.math)
         n_calls = {"logits": 1, **{name: layers[name].n_calls for name in layers}}
 
         def forward(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
@@ -97,7 +103,8 @@ class NumpyAdapter(Adapter):
                 for request in requests:
                     wanted = n_calls[name] - 1 if request.call is None else request.call
                     if {"pooled": "pool"}.get(request.name, request.name) == name and call == wanted:
-                        found[request.requested] = _pick(output, request.path, name, len(batch))
+                        value = _pick(output, request.path, name, len(batch))
+                        found[request.requested] = reducing(request.requested, value)
                 if len(found) == len(requests):
                     break
             return found

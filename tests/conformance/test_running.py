@@ -41,7 +41,7 @@ def test_check_adapter_returns_a_report():
 
 
 def test_check_adapter_raises_on_failures():
-    with pytest.raises(ConformanceError, match="LeavesEvaluationMode breaks 1 of 33 rules") as caught:
+    with pytest.raises(ConformanceError, match="LeavesEvaluationMode breaks 1 of 34 rules") as caught:
         check_adapter(broken())
     assert "check_modes_restored: After a run" in str(caught.value)
     assert "'model.training': False" in str(caught.value)
@@ -74,7 +74,7 @@ def test_unknown_check_is_refused():
 
 def test_checks_have_unique_names_and_one_line_rules():
     names = [check.__name__ for check in CHECKS]
-    assert len(set(names)) == len(names) == 33
+    assert len(set(names)) == len(names) == 34
     assert all(name.startswith("check_") for name in names)
     assert all(check.__doc__ and "\n" not in check.__doc__ for check in CHECKS)
 
@@ -191,11 +191,11 @@ def test_command_takes_cases_functions_and_single_checks(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("target", "code", "lines"),
     [
-        ("adapters.frameworks.pytorch:PyTorchAdapter", 0, ["PyTorchAdapter: 33 checks, 0 failures"]),
+        ("adapters.frameworks.pytorch:PyTorchAdapter", 0, ["PyTorchAdapter: 34 checks, 0 failures"]),
         (
             "tests.conformance.broken_manners:LeavesHooksAfterErrors",
             1,
-            ["LeavesHooksAfterErrors: 33 checks, 1 failures", "After a forward pass that raised, 1 hooks are left"],
+            ["LeavesHooksAfterErrors: 34 checks, 1 failures", "After a forward pass that raised, 1 hooks are left"],
         ),
     ],
 )

@@ -16,6 +16,7 @@ FLOORS = {
     "adapters.__init__": 2,
     "adapters.dispatch": 2,
     "adapters.extractor": 2,
+    "adapters.many": 2,
     "adapters.model_tools": 2,
     "adapters.refusing": 2,
     "adapters.testing": 2,

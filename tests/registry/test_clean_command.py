@@ -1,10 +1,12 @@
 """`brain-adapters check --clean` where nothing can be installed: wrong paths, zips, options, folders."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from brain_adapters.application import app
@@ -98,6 +100,21 @@ def test_work_folder_that_is_a_file(zip_path: Path, tmp_path: Path):
     (tmp_path / "work").write_text("a file")
     with pytest.raises(StepError, match=r"cannot be written: Not a directory\. Make room there, or .* --work FOLDER"):
         check_clean(zip_path, CleanOptions(work=tmp_path / "work"))
+
+
+def test_zip_that_another_process_checks(zip_path: Path, tmp_path: Path):
+    """The second one would take away what the first one runs."""
+    options = CleanOptions(work=tmp_path / "work", reuse=tmp_path)
+    check_clean(zip_path, options, stream=io.StringIO())
+    (folder,) = (path for path in (tmp_path / "work" / "checks").iterdir() if path.is_dir())
+    left = folder.with_name(f"{folder.name}.old-123456")  # by a check that was killed, whose programs went on
+    left.mkdir()
+    with FileLock(f"{folder}.lock"), pytest.raises(StepError, match="is being checked by another process") as caught:
+        check_clean(zip_path, options, stream=io.StringIO())
+    assert f"logs are in {folder / 'logs'}. Wait for its end, or give another folder" in str(caught.value)
+    check_clean(zip_path, options, stream=io.StringIO())
+    assert not left.exists()
+    assert (folder / "logs").is_dir()
 
 
 def test_work_folder_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

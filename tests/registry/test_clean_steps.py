@@ -2,17 +2,20 @@
 
 import errno
 import io
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from registry.clean.causes import fix_for
 from registry.clean.commands import run_logged
 from registry.clean.comparing import compare_activations
 from registry.clean.images import draw_images
 from registry.clean.programs import read
+from registry.clean.reading import write_layers
 from registry.clean.report import CleanReport, LeftOut, Reporter, StepError
 from registry.clean.unpacking import unpack
 from registry.clean.variables import clean_variables
@@ -80,6 +83,27 @@ def test_nothing_runs_after_a_step_that_all_others_need(reporter: Reporter):
     assert (kept_back.status, kept_back.log) == ("not run", "")
 
 
+def test_long_errors_are_shortened(reporter: Reporter, tmp_path: Path):
+    """A folder that cannot be copied is an error of each of its files; weights that do not fit name every one."""
+
+    def copies(log: Path) -> str:
+        raise shutil.Error([("a", "b", f"[Errno 28] No space left on device: {n}") for n in range(100)])
+
+    def builds(log: Path) -> str:
+        message = f"size mismatch for {'conv.weight, ' * 900}head.bias"
+        run_logged([sys.executable, "-c", f"raise RuntimeError({message!r})"], log, **anywhere(log))
+        return "never said"
+
+    reporter.run("copying", copies)
+    reporter.run("building", builds)
+    copied, built = reporter.steps
+    assert copied.finding == "Error: [Errno 28] No space left on device: 0 and 99 more"
+    assert copied.fix.startswith("Make room")
+    assert "RuntimeError: size mismatch for conv.weight, " in built.finding
+    assert built.finding.endswith("conv.weight, head.bias")
+    assert len(built.finding) < 3000
+
+
 def test_what_is_left_out_does_not_fail(reporter: Reporter):
     reporter.run("extra", is_left_out)
     assert reporter.steps[0].finding == "there is nothing to do it with"
@@ -95,20 +119,14 @@ def test_what_is_left_out_does_not_fail(reporter: Reporter):
         ("ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "brain-adapters doctor"),
         ("AssertionError: More than one registration found for net", "another identifier if it is taken"),
         ("reading.py was ended by signal 9.", "more memory than there is"),
+        ("The virtual environment was not created because ensurepip is not available.", "apt install python3-venv"),
+        ("ModuleNotFoundError: No module named 'gizmo.parts'", "requirements=['gizmo'] (as pip calls it)"),
+        ("DownloadError: BRAIN_ADAPTERS_OFFLINE is set, so nothing is downloaded.", "Unset BRAIN_ADAPTERS_OFFLINE"),
         ("ZeroDivisionError: division by zero", "The log shows where."),
     ],
 )
 def test_fixes(said: str, fix: str):
     assert fix in fix_for(said)
-
-
-def test_variables_of_this_shell_stay_behind(monkeypatch: pytest.MonkeyPatch):
-    for name in ("PYTHONPATH", "KERAS_BACKEND", "PYTEST_ADDOPTS", "RESULTCACHING_HOME", "PIP_CONSTRAINT"):
-        monkeypatch.setenv(name, "mine")
-    variables = clean_variables(PYTHONPATH="overlay")
-    assert variables["PYTHONPATH"] == "overlay"
-    assert variables["PIP_CONSTRAINT"] == "mine"
-    assert not {"KERAS_BACKEND", "PYTEST_ADDOPTS", "RESULTCACHING_HOME"} & set(variables)
 
 
 def test_program_that_is_not_there(tmp_path: Path):
@@ -134,6 +152,30 @@ def test_program_that_crashes_keeps_what_it_answered(tmp_path: Path):
     assert (found["listed"], found["layers"]) == (["net"], ["a"])
     with pytest.raises(StepError, match=r"get_model_list\(\) returned \['net'\]; expected a list with 'other'"):
         read(Path(sys.executable), {**job, "identifier": "other"}, ["functions"], *arguments).of("functions")
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("raise SystemExit('no license')", "SystemExit: no license"),
+        ("import os; os._exit(0)", "The program ended without an error before it came to 'functions'"),
+    ],
+)
+def test_model_that_ends_the_program_has_failed(tmp_path: Path, ending: str, said: str):
+    (tmp_path / "ending.py").write_text(f"{ending}\n")
+    job = {"module": "ending", "identifier": "net", "images": [], "paths": [str(tmp_path)]}
+    answers = read(Path(sys.executable), job, ["functions"], tmp_path / "job", tmp_path / "a.log", clean_variables())
+    with pytest.raises(StepError, match=said):
+        answers.of("functions")
+
+
+def test_layer_without_activations_is_not_taken_for_equal(tmp_path: Path):
+    labels = {"layer": ("neuroid", ["conv", "conv"])}
+    assembly = xr.DataArray(np.ones((2, 2)), labels, ("presentation", "neuroid"))
+    (written,) = write_layers(tmp_path / "there", assembly, ["conv"])
+    np.testing.assert_array_equal(np.load(written["file"]), np.ones((2, 2)))
+    with pytest.raises(RuntimeError, match=r"no activations of the layers \['conv2'\] among \['conv'\]"):
+        write_layers(tmp_path / "there", assembly, ["conv", "conv2"])
 
 
 def saved(folder: Path, **layers: np.ndarray) -> list[dict[str, str]]:
@@ -182,6 +224,20 @@ def test_unpacking(good: Entries, good_legacy: Entries, tmp_path: Path):
     assert (legacy.layout, legacy.identifier, legacy.module) == ("legacy", "toy_net", "models.base_models")
     assert (legacy.folder / "setup.py").is_file()
     assert legacy.brings_runtime
+
+
+def test_submission_of_others_is_run_here_only_if_it_can_be(good: Entries, tmp_path: Path, monkeypatch):
+    """Brain-Score asks for no function but the reference; ours calls get_model."""
+    others = {name: content for name, content in good.items() if "/runtime/" not in name}
+    plugin = unpack(write(others, tmp_path / "plugin.zip"), tmp_path / "plugin")
+    monkeypatch.setattr("registry.clean.unpacking.models_folder", lambda: None)
+    with pytest.raises(LeftOut, match="does not bring what runs it, and Brain-Score is not installed here"):
+        plugin.leave_out_if_unrunnable()
+    monkeypatch.setattr("registry.clean.unpacking.models_folder", lambda: tmp_path)
+    plugin.leave_out_if_unrunnable()
+    (plugin.folder / "model.py").write_text("def get_bibtex(identifier):\n    return ''\n")
+    with pytest.raises(LeftOut, match=r"model\.py has no function get_model\(identifier\)"):
+        plugin.leave_out_if_unrunnable()
 
 
 def test_identifiers_that_are_computed(good_legacy: Entries, tmp_path: Path):

@@ -44,7 +44,7 @@ def test_version(run):
     [
         (["no-such-command"], "no-such-command"),
         (["layers"], "Missing argument 'MODEL'"),
-        (["extract", "x", "y"], "Missing option '--out'"),
+        (["extract", "x", "y"], "Pass --out FILE, --store FOLDER, or both"),
         (["extract", "x", "y", "--out", "z.npz", "--batch-size", "0"], "--batch-size"),
         (["package", "x", "--out", "y", "--layout", "new"], "'new' is not one of 'plugin', 'legacy'"),
     ],

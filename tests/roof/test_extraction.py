@@ -100,9 +100,9 @@ def test_unreadable_image(run, models_file: Path, images: Path, tmp_path: Path):
 def test_plan_that_does_not_fit_is_refused(
     run, models_file: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    import adapters.extractor
+    import adapters.budgeting
 
-    monkeypatch.setattr(adapters.extractor, "available_memory", lambda: 1000)
+    monkeypatch.setattr(adapters.budgeting, "available_memory", lambda: 1000)
     result = run("extract", f"{models_file}:small_net", images, "--out", tmp_path / "out.npz")
     assert result.exit_code == 2
     assert "DOES NOT FIT" in result.stderr

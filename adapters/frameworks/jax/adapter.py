@@ -15,11 +15,14 @@ import numpy as np
 from ...contract import Adapter, Forward, InputSpec, Parameter
 from ...errors import DeviceError, UnsupportedModelError
 from ...layers import LayerRequest, Layers
+from ...reducing import LayerReduction, Reducing
 from .capture import Capture, Values, compile_requests
+from .fingerprint import numerics_of, structure_of
 from .kinds import KINDS, kind_of
 from .listing import list_layers
 from .network import Snapshot
 from .recent import Recent
+from .reducing import JaxMath
 
 __all__ = ["JaxAdapter"]
 
@@ -63,6 +66,7 @@ class JaxAdapter(Adapter):
         self._device = _choose_device(device)
         self.asynchronous = self._device.platform != "cpu"
         self._listed, self._compiled = Recent(_MAX_KEPT), Recent(_MAX_KEPT)
+        self._described: Mapping[str, Any] = {}
 
     @classmethod
     def accepts(cls, model: object) -> bool:
@@ -93,17 +97,29 @@ class JaxAdapter(Adapter):
         return layers
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> Iterator[Forward]:
         """Give the compiled forward pass; see `adapters.contract.Adapter.open`."""
-        snapshot = self._network.snapshot()
+        snapshot, reducing = self._network.snapshot(), Reducing(reductions, self.math)
         layers = self._list(snapshot, tuple(image_shape))
-        function = self._compiled.get(
-            (tuple(requests), tuple(image_shape), *_structure(snapshot)),
-            lambda: compile_requests(snapshot, requests, layers, on_host=self._device.platform == "cpu"),
+        on_host = self._device.platform == "cpu"
+        compiled = self._compiled.get(
+            (tuple(requests), reducing.key, tuple(image_shape), *_structure(snapshot)),
+            lambda: compile_requests(snapshot, requests, layers, on_host=on_host, reducing=reducing),
         )
         arrays = jax.device_put(snapshot.arrays, self._device)
         with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-            yield Capture(function, arrays, device=self._device, dtype=_input_dtype(snapshot), pool=pool)
+            dtype = _input_dtype(snapshot)
+            yield Capture(compiled, arrays, device=self._device, dtype=dtype, pool=pool, reducing=reducing)
+
+    @property
+    def math(self) -> JaxMath:
+        """What reductions compute with."""
+        return JaxMath(self._device)
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Wait for the values of one batch and give them without padding; on the CPU they are there already."""
@@ -125,6 +141,21 @@ class JaxAdapter(Adapter):
         for name, value in self._network.weights():
             if _is_floating(value):
                 yield Parameter(tuple(value.shape), int(value.nbytes), self._network.is_trained(name))
+
+    def structure(self, image_shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Return the program of a forward pass; see `adapters.contract.Adapter.structure`.
+
+        What was compiled before something changed is forgotten, so that what runs next is what was described.
+        """
+        snapshot = self._network.snapshot()
+        found = structure_of(snapshot, self._network.weights(), tuple(image_shape), _input_dtype(snapshot))
+        if found != self._described:
+            self._described, self._listed, self._compiled = found, Recent(_MAX_KEPT), Recent(_MAX_KEPT)
+        return found
+
+    def numerics(self) -> Mapping[str, Any]:
+        """Return settings, versions and device; see `adapters.contract.Adapter.numerics`."""
+        return numerics_of(self._device, _input_dtype(self._network.snapshot()))
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,14 @@ import numpy as np
 from ...errors import ActivationShapeError
 from ...layers import LayerRequest, Layers
 from ...outputs import pick
+from ...reducing import Reducing
 from ...requested import is_due, never_reached, part_of
 from .layouts import is_spatial
 from .network import Snapshot
 from .reading import canonical, is_floating_array, visit
 from .tagging import Call
 
-__all__ = ["Capture", "Values", "compile_requests"]
+__all__ = ["Capture", "Compiled", "Values", "compile_requests"]
 
 _BLOCK = 448
 _TRACER = re.compile(r"\ban? \w*Tracer\b")  # what an array is while the model is traced
@@ -41,32 +42,60 @@ class _Complete(Exception):
     """Everything that was requested is there."""
 
 
-def compile_requests(snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers, *, on_host: bool) -> Any:
-    """Return a compiled function of (arrays, images) that computes the requests and nothing else.
+class Compiled(NamedTuple):
+    """A compiled forward pass.
 
-    It gives two dicts: values that are in their final order, and values that are still (image, row, column, channel).
-    With ``on_host``, where the latter are reordered while they are copied, which compiles and runs faster than two
-    steps; otherwise there are none. Nothing of the arrays of the snapshot is kept.
+    Parameters
+    ----------
+    function : callable
+        Takes the model's arrays, those of the reductions, and images. It gives two dicts: values in their final order,
+        and values that are still (image, row, column, channel).
+    reducing : Reducing
+        The reductions that are compiled, too, or will have to be made later.
     """
-    snapshot = replace(snapshot, arrays=None)
 
-    def read(arrays: Any, images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        reader = _Requests(snapshot, requests, layers, n_images=images.shape[0], reorders=not on_host)
+    function: Any
+    reducing: Reducing
+
+
+def compile_requests(
+    snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers, *, on_host: bool, reducing: Reducing
+) -> Compiled:
+    """Compile what computes the requests and nothing else.
+
+    With ``on_host``, values come with channels last where that is so: they are reordered while they are copied, which
+    compiles and runs faster than two steps. Nothing of the arrays of the snapshot or of the reductions is kept.
+    """
+    snapshot, reducing = replace(snapshot, arrays=None), reducing.without_arrays()
+
+    def read(arrays: Any, others: Mapping[str, Any], images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        reader = _Requests(
+            snapshot, requests, layers, n_images=images.shape[0], reorders=not on_host, reducing=reducing, arrays=others
+        )
         with suppress(_Complete):
             visit(snapshot, arrays, images, reader.see, on_hidden=reader.hide)
         return reader.complete()
 
-    return jax.jit(read)
+    return Compiled(jax.jit(read), reducing)
 
 
 class _Requests:
     """What was requested, filled while the model is traced."""
 
     def __init__(
-        self, snapshot: Snapshot, requests: Sequence[LayerRequest], layers: Layers, *, n_images: int, reorders: bool
+        self,
+        snapshot: Snapshot,
+        requests: Sequence[LayerRequest],
+        layers: Layers,
+        *,
+        n_images: int,
+        reorders: bool,
+        reducing: Reducing,
+        arrays: Mapping[str, Any],
     ) -> None:
         self._snapshot, self._requests, self._layers = snapshot, tuple(requests), layers
         self._n_images, self._reorders = n_images, reorders
+        self._reducing, self._arrays = reducing, arrays
         self._counts: dict[str, int] = {}
         self._values: dict[str, Any] = {}
         self._channels_last: set[str] = set()
@@ -96,9 +125,11 @@ class _Requests:
             value = pick(output, part, layer=request.name, n_images=self._n_images, is_floating_array=is_floating_array)
         except ActivationShapeError as error:
             raise ActivationShapeError(_TRACER.sub("an array", str(error))) from error
-        axis = axes.get(id(value))
-        if not self._reorders and axis == value.ndim - 1 and is_spatial(value.ndim, axis):
-            self._channels_last.add(request.requested)
+        axis, name = axes.get(id(value)), request.requested
+        if name in self._reducing:  # the compiler does not reorder what is summed up
+            value = self._reducing.traced(name, canonical(value, axis), self._arrays.get(name))
+        elif not self._reorders and axis == value.ndim - 1 and is_spatial(value.ndim, axis):
+            self._channels_last.add(name)
         else:
             value = canonical(value, axis)
         return value if value.dtype == jnp.float64 else value.astype(jnp.float32)
@@ -129,7 +160,7 @@ class Capture:
 
     Parameters
     ----------
-    function : callable
+    compiled : Compiled
         From `compile_requests`.
     arrays : pytree
         The model's arrays, on the device.
@@ -139,15 +170,28 @@ class Capture:
         Of the model's input.
     pool : ThreadPoolExecutor
         Copies layers side by side, where values are on the host already.
+    reducing : Reducing
+        The reductions with their arrays.
     """
 
-    def __init__(self, function: Any, arrays: Any, *, device: Any, dtype: Any, pool: ThreadPoolExecutor) -> None:
-        self._function, self._arrays, self._device, self._dtype, self._pool = function, arrays, device, dtype, pool
+    def __init__(
+        self,
+        compiled: Compiled,
+        arrays: Any,
+        *,
+        device: Any,
+        dtype: Any,
+        pool: ThreadPoolExecutor,
+        reducing: Reducing,
+    ) -> None:
+        self._compiled, self._arrays, self._device, self._dtype, self._pool = compiled, arrays, device, dtype, pool
+        self._reducing = reducing
         self._n_compiled = 0
 
     def __call__(self, batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Values:
         """Run one batch; see `adapters.contract.Forward`."""
-        final, channels_last = self._function(self._arrays, self._on_device(batch))
+        final, channels_last = self._compiled.function(self._arrays, self._reducing.arrays, self._on_device(batch))
+        final = self._reducing.finished(final, self._compiled.reducing)
         if self._device.platform != "cpu":
             for value in final.values():
                 value.copy_to_host_async()
@@ -174,7 +218,9 @@ class Capture:
 
     def lowered(self, batch: np.ndarray) -> str:
         """Return the program that is compiled for a batch, for those who want to see what it computes."""
-        program: str = self._function.lower(self._arrays, self._on_device(batch)).as_text()
+        program: str = self._compiled.function.lower(
+            self._arrays, self._reducing.arrays, self._on_device(batch)
+        ).as_text()
         return program
 
     def _on_device(self, batch: np.ndarray) -> Any:

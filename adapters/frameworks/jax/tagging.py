@@ -92,6 +92,9 @@ class Call:
         self._structure, self._positions, self._order = structure, tuple(positions), order
         self._others = [None if position in positions else leaf for position, leaf in enumerate(leaves)]
 
+    def __repr__(self) -> str:
+        return f"Call({self.name!r}, {self.kind!r}, {self._structure}, {self._positions}, {self._order})"
+
     def output(self, marked: Sequence[Any]) -> Any:
         """Return the layer's output with these values in place of the marked leaves."""
         leaves = list(self._others)

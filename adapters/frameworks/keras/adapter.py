@@ -14,14 +14,17 @@ from ...callables import Preprocess
 from ...contract import Adapter, Forward, InputSpec, Parameter, is_instance_of
 from ...keras_applications import preprocessing_of
 from ...layers import LayerRequest, Layers
+from ...reducing import LayerReduction, Reducing
 from ...turns import turn_of
 from .capture import Capture, Programs
 from .changes import structure
 from .engine import engine_for
 from .files import is_model_file, load
+from .fingerprint import numerics_of, structure_of
 from .forward import State
 from .layout import image_format, own_format
 from .listing import Listed, list_layers
+from .reducing import KerasMath
 from .refusing import require_supported
 from .walking import is_named_automatically, walk
 
@@ -57,6 +60,7 @@ class KerasAdapter(Adapter):
         # Wrapped calls belong to the layer and not to the thread, and random state to the process: runs take turns.
         self._turn = turn_of(keras.config.backend())
         self._structure: tuple[object, ...] = ()
+        self._described: Mapping[str, Any] = {}
         self._listed: dict[tuple[int, ...], Listed] = {}
         self._programs = Programs()
 
@@ -97,7 +101,12 @@ class KerasAdapter(Adapter):
             return self._list(image_shape).layers
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> Iterator[Forward]:
         """Give the forward pass; see `adapters.contract.Adapter.open`."""
         with self._turn, self._engine.scope():
             listed = self._list(image_shape)
@@ -109,9 +118,15 @@ class KerasAdapter(Adapter):
                     state=State(self.model, self._engine),
                     engine=self._engine,
                     programs=self._programs,
+                    reducing=Reducing(reductions, self.math),
                 )
             finally:
                 self._structure = structure(self.model)  # what a pass itself leaves behind is no change
+
+    @property
+    def math(self) -> KerasMath:
+        """What reductions compute with."""
+        return KerasMath(self._engine)
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Give what a forward pass returned as arrays."""
@@ -127,6 +142,21 @@ class KerasAdapter(Adapter):
         """Yield all weights, as Keras counts them in a summary: the statistics of BatchNormalization among them."""
         for variable, (_, raw) in zip(self.model.weights, self.weights(), strict=True):
             yield Parameter(tuple(variable.shape), raw.nbytes, bool(variable.trainable))
+
+    def structure(self, image_shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Return layers and settings as they stand; see `adapters.contract.Adapter.structure`.
+
+        What was compiled before something changed is forgotten, so that what runs next is what was described.
+        """
+        with self._turn:
+            found = structure_of(self.model)
+            if found != self._described:
+                self._described, self._structure = found, ()
+        return found
+
+    def numerics(self) -> Mapping[str, Any]:
+        """Return flags, versions and device; see `adapters.contract.Adapter.numerics`."""
+        return numerics_of(self._engine)
 
     @property
     def imports(self) -> tuple[str, ...]:

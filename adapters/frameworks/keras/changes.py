@@ -11,7 +11,7 @@ import keras
 from ...structure import Same, comparable
 from .walking import walk
 
-__all__ = ["structure"]
+__all__ = ["kept_by_keras", "structure"]
 
 _OPAQUE = ("keras", "tensorflow", "jax", "jaxlib", "torch", "flax", "torch_xla")
 # what Keras's own work leaves behind in layers, once it was done: training, predicting, saving
@@ -43,7 +43,7 @@ def _parts(model: Any) -> Iterator[object]:
         done.add(id(operation))
         policy = getattr(operation, "dtype_policy", None)
         yield getattr(policy, "name", None), getattr(operation, "trainable", None)
-        kept = _kept_by_keras()
+        kept = kept_by_keras()
         for key, value in vars(operation).items():
             if key not in kept and not key.startswith(_CHECKPOINTS):
                 yield key, comparable(value, _OPAQUE)
@@ -52,7 +52,7 @@ def _parts(model: Any) -> Iterator[object]:
 
 
 @functools.cache
-def _kept_by_keras() -> frozenset[str]:
+def kept_by_keras() -> frozenset[str]:
     """Return the attributes in which Keras keeps books on any layer or model, whatever it computes."""
     image, layer = keras.Input((1,), name="image"), keras.layers.Identity(name="same")
     model = keras.Model(image, layer(image), name="books")

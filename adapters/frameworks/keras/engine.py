@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -57,6 +57,10 @@ class Engine(ABC):
     def compile(self, compute: Compute, values: Sequence[Any], images: Any) -> Compute | None:
         """Compile a function for arguments of these shapes; None where the backend runs everything as it comes."""
 
+    def exactly(self) -> AbstractContextManager[Any]:
+        """Have products of single precision computed in it, where an accelerator would round them to less."""
+        return nullcontext()
+
     def values_of(self, variables: Sequence[Any]) -> list[Any]:
         """Return the values of variables on the device."""
         return [variable.value for variable in variables]
@@ -72,6 +76,10 @@ class Engine(ABC):
     def to_host(self, value: Any) -> np.ndarray:
         """Return a value as an array."""
         return np.asarray(value)
+
+    @abstractmethod
+    def numerics(self) -> dict[str, Any]:
+        """Return what decides the bits of the backend's results; see `adapters.contract.Adapter.numerics`."""
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Recognise the backend's out-of-memory error."""

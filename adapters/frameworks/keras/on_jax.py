@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from ...errors import DeviceError
+from ...fingerprints import jax_numerics
 from .engine import Compute, Engine, device_parts
 
 __all__ = ["JaxEngine"]
@@ -55,9 +56,18 @@ class JaxEngine(Engine):
         program: Any = jax.jit(lambda values, images: compute(values, images)).lower(list(values), images).compile()
         return lambda values, images: program(list(values), images)
 
+    def exactly(self) -> AbstractContextManager[Any]:
+        """See `Engine.exactly`."""
+        scope: AbstractContextManager[Any] = jax.default_matmul_precision("highest")
+        return scope
+
     def values_of(self, variables: Sequence[Any]) -> list[Any]:
         """Return the values on the device."""
         return [jax.device_put(variable.value, self._device) for variable in variables]
+
+    def numerics(self) -> dict[str, Any]:
+        """See `Engine.numerics`."""
+        return jax_numerics(jax, self._device or jax.local_devices()[0])
 
     def wait(self, values: Mapping[str, Any]) -> None:
         """Wait for the program, which started running when it was called."""

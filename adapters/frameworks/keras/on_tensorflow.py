@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import DeviceError
+from ...fingerprints import tensorflow_numerics
 from .engine import Compute, Engine, device_parts
 
 __all__ = ["TensorFlowEngine"]
@@ -38,7 +39,8 @@ class TensorFlowEngine(Engine):
 
     def tensor(self, array: np.ndarray) -> Any:
         """Bring an array to the device."""
-        return tf.convert_to_tensor(array)
+        with tf.device(self.device):
+            return tf.convert_to_tensor(array)
 
     def trace(self, compute: Compute, values: Sequence[Any], images: np.ndarray) -> None:
         """Build a graph that nobody runs."""
@@ -61,6 +63,10 @@ class TensorFlowEngine(Engine):
     def values_of(self, variables: Sequence[Any]) -> list[Any]:
         """Return the values as tensors."""
         return [tf.convert_to_tensor(variable.value) for variable in variables]
+
+    def numerics(self) -> dict[str, Any]:
+        """See `Engine.numerics`."""
+        return tensorflow_numerics(tf, self.device)
 
     def wait(self, values: Mapping[str, Any]) -> None:
         """Nothing to wait for: reading a value does."""

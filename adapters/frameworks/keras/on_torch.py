@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ...errors import ActivationShapeError, DeviceError
+from ...fingerprints import torch_numerics
 from .engine import Compute, Engine
 
 __all__ = ["TorchEngine"]
@@ -82,6 +83,10 @@ class TorchEngine(Engine):
         else:
             place.copy_(value)
         return out
+
+    def numerics(self) -> dict[str, Any]:
+        """See `Engine.numerics`."""
+        return torch_numerics(torch, self._device)
 
     def wait(self, values: Mapping[str, Any]) -> None:
         """Nothing to wait for: reading a value does."""

@@ -21,6 +21,8 @@ from ...contract import Adapter, Forward, InputSpec, Parameter, is_instance_of
 from ...errors import UnsupportedModelError, listing
 from ...layers import LayerRequest, Layers
 from ...outputs import pick
+from ...reducing import LayerReduction, Reducing
+from .fingerprint import numerics_of, structure_of
 from .graph import cut_to, digest_of, files_of, image_input, seed_random_nodes, set_to_inference, tensors_in
 from .layout import channel_axes
 from .listing import Listing, is_floating_array, list_nodes
@@ -109,19 +111,25 @@ class OnnxAdapter(Adapter):
         return self._list(tuple(image_shape), self._stamp()).layers
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> Iterator[Forward]:
         """Give the forward pass of a graph that is cut to the requests; see `adapters.contract.Adapter.open`."""
-        stamp = self._stamp()
+        stamp, reducing = self._stamp(), Reducing(reductions, self.math)
         found = self._list(tuple(image_shape), stamp)
         tensors = {request.requested: found.tensor_of(request) for request in requests}
         reading = self._reading(list(dict.fromkeys(tensors.values())), found.types, stamp)
 
         def forward(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
             values = reading(batch)
-            return {
+            picked = {
                 name: pick(values[tensor], (), layer=name, n_images=len(batch), is_floating_array=is_floating_array)
                 for name, tensor in tensors.items()
             }
+            return {name: reducing(name, value) for name, value in picked.items()}
 
         yield forward
 
@@ -140,6 +148,14 @@ class OnnxAdapter(Adapter):
             array = numpy_helper.to_array(tensor)
             if is_floating_array(array):
                 yield Parameter(array.shape, array.nbytes, is_trained=False)
+
+    def structure(self, image_shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Return the nodes of the graph; see `adapters.contract.Adapter.structure`."""
+        return structure_of(self._load(), self._name)
+
+    def numerics(self) -> Mapping[str, Any]:
+        """Return options, versions and device; see `adapters.contract.Adapter.numerics`."""
+        return numerics_of(self._providers, self._session)
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -17,8 +17,11 @@ from ...errors import UnsupportedModelError
 from ...layers import LayerRequest, Layers
 from ...preprocessing import Preprocessing
 from ...recorded import probe_images
+from ...reducing import LayerReduction, Reducing
 from .capture import Capture
+from .fingerprint import numerics_of, structure_of
 from .listing import list_layers
+from .reducing import TorchMath
 from .state import EXCLUSIVE, choose_device, prepared
 
 __all__ = ["PyTorchAdapter"]
@@ -89,15 +92,31 @@ class PyTorchAdapter(Adapter):
         return self._listed[key]
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> Iterator[Forward]:
         """Register the hooks once and give the forward pass; see `adapters.contract.Adapter.open`."""
         layers = self.layers(image_shape)
         with EXCLUSIVE, prepared(self.model, self._device):
             capture = Capture(
-                self.model, requests, layers, forward=self._run, device=self._device, dtype=self._input_dtype()
+                self.model,
+                requests,
+                layers,
+                forward=self._run,
+                device=self._device,
+                dtype=self._input_dtype(),
+                reducing=Reducing(reductions, self.math),
             )
             with capture:
                 yield capture
+
+    @property
+    def math(self) -> TorchMath:
+        """What reductions compute with."""
+        return TorchMath(self._device)
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Wait for the copies of one batch, and give them as arrays; valid until the next but one forward pass."""
@@ -112,6 +131,14 @@ class PyTorchAdapter(Adapter):
         """Yield parameters and buffers, also non-persistent ones, as contiguous arrays of their raw bytes."""
         for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
             yield name, tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+
+    def structure(self, image_shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Return modules, settings and hooks as they stand; see `adapters.contract.Adapter.structure`."""
+        return structure_of(self.model, self._forward_kwargs)
+
+    def numerics(self) -> Mapping[str, Any]:
+        """Return flags, versions and device; see `adapters.contract.Adapter.numerics`."""
+        return numerics_of(self.model, self._device, self._input_dtype())
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ from torch import nn
 
 from ...errors import ActivationShapeError
 from ...layers import LOGITS, LayerRequest, Layers
+from ...reducing import Reducing
 from ...requested import is_due, never_reached, part_of
 from .listing import pick_tensor
+from .reducing import TorchMath, reduced
 
 __all__ = ["Capture"]
 
@@ -39,6 +41,8 @@ class Capture:
         Where the model is.
     dtype : torch.dtype
         Of the model's input.
+    reducing : Reducing, optional
+        What is done to values at once, so that only the result is copied.
     """
 
     def __init__(
@@ -50,9 +54,11 @@ class Capture:
         forward: Callable[[torch.Tensor], Any],
         device: torch.device,
         dtype: torch.dtype,
+        reducing: Reducing | None = None,
     ) -> None:
         self._model, self._requests, self._layers = model, tuple(requests), layers
         self._forward, self._device, self._dtype = forward, device, dtype
+        self._reducing = reducing or Reducing(None, TorchMath(device))
         self._handles: list[Any] = []
         self._buffers = _PinnedBuffers() if device.type == "cuda" else None
         self._thread = -1  # the thread whose forward pass is ours; other threads' calls of the model are not
@@ -90,6 +96,7 @@ class Capture:
                 if is_due(request, call, self._layers):
                     part = part_of(request, call, self._layers)
                     value = pick_tensor(output, part, request.name, self._n_images)
+                    value = reduced(self._reducing, request.requested, value.detach())
                     self._values[request.requested] = self._keep(request.requested, value)
             if len(self._values) == len(self._requests):
                 raise _Stop

@@ -12,10 +12,14 @@ import tensorflow as tf
 
 from ...callables import Preprocess
 from ...contract import Adapter, Forward, InputSpec, Parameter, is_instance_of
+from ...device_math import DeviceMath, HostMath
 from ...errors import DeviceError, UnsupportedModelError
 from ...layers import LayerRequest, Layers
+from ...reducing import LayerReduction, Reducing
+from .fingerprint import numerics_of, structure_of
 from .kinds import KINDS, kind_of
 from .network import Program
+from .reducing import TensorFlowMath
 from .tracing import EXCLUSIVE
 
 __all__ = ["TensorFlowAdapter"]
@@ -94,15 +98,25 @@ class TensorFlowAdapter(Adapter):
         return self._listed(tuple(image_shape))[1]
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest], image_shape: tuple[int, ...]) -> Iterator[Forward]:
+    def open(
+        self,
+        requests: Sequence[LayerRequest],
+        image_shape: tuple[int, ...],
+        reductions: Mapping[str, LayerReduction] | None = None,
+    ) -> Iterator[Forward]:
         """Give the pruned forward pass; see `adapters.contract.Adapter.open`."""
         program, _ = self._listed(tuple(image_shape))
-        with program.open(requests) as read:
+        with program.open(requests, Reducing(reductions, self.math)) as read:
 
             def forward(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:
                 return read(batch)
 
             yield forward
+
+    @property
+    def math(self) -> DeviceMath:
+        """What reductions compute with: TensorFlow's functions, but NumPy's on what a session returned."""
+        return HostMath() if self._network.places_on_host else TensorFlowMath(self._device)
 
     def to_host(self, activations: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Give what a forward pass returned as arrays; on the CPU this copies nothing."""
@@ -121,6 +135,14 @@ class TensorFlowAdapter(Adapter):
             array = np.asarray(value)
             if array.dtype != object and tf.as_dtype(array.dtype).is_floating:
                 yield Parameter(array.shape, array.nbytes, is_trained)
+
+    def structure(self, image_shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Return the graph that runs for images of a shape; see `adapters.contract.Adapter.structure`."""
+        return structure_of(self.model, self._listed(tuple(image_shape))[0])
+
+    def numerics(self) -> Mapping[str, Any]:
+        """Return flags, versions and device; see `adapters.contract.Adapter.numerics`."""
+        return numerics_of(self._device)
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -14,9 +14,11 @@ from ...errors import AdapterError
 from ...layers import LOGITS, LayerRequest
 from ...outputs import pick
 from ...recorded import Part, Path, Recording, forward_failed, probe_images
+from ...reducing import Reducing
 from ...requested import is_due, never_reached, part_of
-from .layout import canonical, canonical_shape, is_channels_last
+from .layout import canonical_shape, is_channels_last
 from .network import Place, Program, Read, is_floating
+from .reducing import reduced
 from .tracing import EXCLUSIVE, SEED, Stop, listening, reason_of, without_new_variables
 
 __all__ = ["EagerProgram"]
@@ -90,7 +92,7 @@ class EagerProgram(Program):
             heard(LOGITS, self._run(tf.cast(tf.constant(images), self._dtype)))
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest]) -> Iterator[Read]:
+    def open(self, requests: Sequence[LayerRequest], reducing: Reducing) -> Iterator[Read]:
         """See `Program.open`."""
         keys = {place.name: place.key for place in self.places}
         layers = self.layers
@@ -107,7 +109,8 @@ class EagerProgram(Program):
                         value = pick(
                             output, part, layer=request.name, n_images=len(batch), is_floating_array=is_floating
                         )
-                        found[request.requested] = canonical(value, is_channels_last(value, self._channels_last))
+                        is_last = is_channels_last(value, self._channels_last)
+                        found[request.requested] = reduced(reducing, request.requested, value, is_last)
                 if len(found) == len(requests):
                     raise Stop
 

@@ -14,15 +14,19 @@ from ...errors import ActivationShapeError, PreprocessingError
 from ...layers import LayerRequest
 from ...outputs import floating_leaves, pick
 from ...recorded import Part, Path, Recording, forward_failed, probe_images
+from ...reducing import Reducing
 from ...requested import part_of
-from .layout import canonical, canonical_shape, is_channels_last
+from .layout import canonical_shape, is_channels_last
 from .network import Call, Place, Program, Read, is_floating
+from .reducing import reduced
 from .tracing import reason_of
 
-__all__ = ["Fetch", "FetchingProgram", "as_given"]
+__all__ = ["Fetch", "FetchingProgram", "Finish", "as_given"]
 
 Fetch = Callable[[np.ndarray], Sequence[Any]]
 """Takes a batch; returns the values of some tensors."""
+Finish = Callable[[Sequence[Any]], Sequence[Any]]
+"""Takes the values of some tensors; returns what is made of them."""
 
 
 class FetchingProgram(Program):
@@ -66,8 +70,11 @@ class FetchingProgram(Program):
         """Return the shapes that tensors have for some images; the values themselves are not kept."""
 
     @abstractmethod
-    def fetch(self, tensors: Sequence[Any]) -> AbstractContextManager[Fetch]:
-        """Prepare some tensors to be computed, and nothing that they do not need."""
+    def fetch(self, tensors: Sequence[Any], finish: Finish | None = None) -> AbstractContextManager[Fetch]:
+        """Prepare some tensors to be computed, and nothing that they do not need.
+
+        With ``finish``, what that makes of their values takes their place; where it can be, it is computed with them.
+        """
 
     def record(self, recording: Recording, n_images: int) -> None:
         """Run a few images for the shapes alone, and hear every call with the shape that it had."""
@@ -97,27 +104,34 @@ class FetchingProgram(Program):
         return np.rint((images + 1) * min(self._dtype.max, 255) / 2) if self._dtype.is_integer else images
 
     @contextmanager
-    def open(self, requests: Sequence[LayerRequest]) -> Iterator[Read]:
+    def open(self, requests: Sequence[LayerRequest], reducing: Reducing) -> Iterator[Read]:
         """See `Program.open`."""
         wanted = [self._tensor_of(request) for request in requests]
         layouts = [is_channels_last(tensor, self._channels_last) for tensor in wanted]
         tensors = list({id(tensor): tensor for tensor in wanted}.values())
         positions = {id(tensor): position for position, tensor in enumerate(tensors)}
-        with self.fetch(tensors) as fetch:
+
+        def finish(values: Sequence[Any]) -> list[Any]:
+            fetched = (values[positions[id(tensor)]] for tensor in wanted)
+            each = zip(requests, fetched, layouts, strict=True)
+            return [self.finish(request, value, layout, reducing) for request, value, layout in each]
+
+        is_reduced = any(request.requested in reducing for request in requests)
+        with self.fetch(tensors, finish if is_reduced else None) as fetch:
 
             def read(batch: np.ndarray) -> Mapping[str, Any]:
-                values, found = fetch(batch), {}
-                for request, tensor, layout in zip(requests, wanted, layouts, strict=True):
-                    value = values[positions[id(tensor)]]
-                    _require_rows(value, len(batch), request.requested)
-                    found[request.requested] = self.finish(request, value, layout)
-                return found
+                values = fetch(batch)
+                values = values if is_reduced else finish(values)
+                found = {request.requested: value for request, value in zip(requests, values, strict=True)}
+                for name, value in found.items():
+                    _require_rows(value, len(batch), name)
+                return reducing.finished(found, reducing)
 
             yield read
 
-    def finish(self, request: LayerRequest, value: Any, channels_last: bool) -> Any:
-        """Bring a fetched value to what the contract asks for."""
-        return canonical(value, channels_last)
+    def finish(self, request: LayerRequest, value: Any, channels_last: bool, reducing: Reducing) -> Any:
+        """Bring a fetched value to what the contract asks for, and reduce it."""
+        return reduced(reducing, request.requested, value, channels_last)
 
     def kept_columns(self, key: Any, shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
         """Return the shape of what is given out of a call's tensor; the same unless it is the final output."""

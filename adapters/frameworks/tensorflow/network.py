@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from ...contract import InputSpec
 from ...layers import LayerRequest, Layers
 from ...preprocessing import Preprocessing
 from ...recorded import N_PROBES, Recording, layers_of
+from ...reducing import Reducing
 
-__all__ = ["Call", "Network", "Place", "Program", "Read", "is_floating", "preprocessing_for", "spec_of_shape"]
+__all__ = ["Call", "Network", "Place", "Program", "Read", "Traced", "is_floating", "preprocessing_for", "spec_of_shape"]
 
 Read = Callable[[np.ndarray], Mapping[str, Any]]
 """Takes a batch of images; returns requested text -> value on the device."""
@@ -53,6 +54,28 @@ class Call:
     output: Any
 
 
+@dataclass(frozen=True)
+class Traced:
+    """The graph that a program runs, for fingerprints.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        Holds every tensor of ``calls``.
+    calls : sequence of Call
+        What layers returned in it.
+    captures : sequence of (tensor, tensor)
+        Values from outside, each with the placeholder that it fills.
+    settings : mapping
+        What a run depends on beside the graph.
+    """
+
+    graph: Any
+    calls: Sequence[Call]
+    captures: Sequence[tuple[Any, Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Program(ABC):
     """A model made ready for images of one shape.
 
@@ -67,6 +90,11 @@ class Program(ABC):
     def __init__(self, model: str, places: Sequence[Place]) -> None:
         self.model, self.places = model, tuple(places)
         self._layers: Layers | None = None
+
+    @property
+    def traced(self) -> Traced | None:
+        """The graph that runs; None where there is none."""
+        return None
 
     @property
     def layers(self) -> Layers:
@@ -91,8 +119,8 @@ class Program(ABC):
         """Hear every call of one pass of a few images."""
 
     @abstractmethod
-    def open(self, requests: Sequence[LayerRequest]) -> AbstractContextManager[Read]:
-        """Give the function that reads the requests, for the length of a run."""
+    def open(self, requests: Sequence[LayerRequest], reducing: Reducing) -> AbstractContextManager[Read]:
+        """Give the function that reads the requests, and reduces them, for the length of a run."""
 
 
 class Network(ABC):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...errors import warn
-from .fetching import Fetch, FetchingProgram, as_given
-from .network import Call, Place, is_floating
+from ...errors import AdapterError, warn
+from .fetching import Fetch, FetchingProgram, Finish, as_given
+from .network import Call, Place, Traced, is_floating
 from .tracing import EXCLUSIVE
 
 __all__ = ["GraphProgram"]
@@ -78,6 +78,12 @@ class GraphProgram(FetchingProgram):
         self._kept: OrderedDict[tuple[str, ...], _Pruned] = OrderedDict()
         self._measured: dict[int, Any] = {}
 
+    @property
+    def traced(self) -> Traced:
+        """See `Program.traced`."""
+        graph = self._function.graph
+        return Traced(graph, self._calls, graph.captures, {"images": self.n_fixed})
+
     def shapes(self, tensors: Sequence[Any], images: np.ndarray) -> list[tuple[int, ...]]:
         """See `FetchingProgram.shapes`; the values themselves are not even computed where that is possible."""
         with self._function.graph.as_default():
@@ -91,18 +97,21 @@ class GraphProgram(FetchingProgram):
             found = [tuple(int(length) for length in shape) for shape in fetch(filled)]
         return [(len(images), *shape[1:]) if shape[:1] == (size,) else shape for shape in found]
 
-    def fetch(self, tensors: Sequence[Any]) -> AbstractContextManager[Fetch]:
+    def fetch(self, tensors: Sequence[Any], finish: Finish | None = None) -> AbstractContextManager[Fetch]:
         """See `FetchingProgram.fetch`."""
-        return self._restoring(tensors)
+        return self._restoring(tensors, finish)
 
     @contextmanager
-    def _restoring(self, tensors: Sequence[Any]) -> Iterator[Fetch]:
+    def _restoring(self, tensors: Sequence[Any], finish: Finish | None) -> Iterator[Fetch]:
         """Set variables that the graph itself writes, such as the state of a random generator, back afterwards."""
         pruned = self._pruned(tensors)
         function, images = pruned.function, self._function.inputs[0]
         if pruned.draws:  # a function around it begins with a random state of its own, as every run shall
             with EXCLUSIVE, tf.init_scope():
                 function = tf.compat.v1.wrap_function(pruned.function, [tf.TensorSpec(images.shape, images.dtype)])
+
+        if finish is not None:
+            function = self._finishing(function, finish)
 
         def compute(batch: np.ndarray) -> Sequence[Any]:
             with tf.device(self._device):
@@ -116,6 +125,18 @@ class GraphProgram(FetchingProgram):
             finally:
                 for variable, value in zip(pruned.written, before, strict=True):
                     variable.assign(value)
+
+    def _finishing(self, function: Any, finish: Finish) -> Any:
+        """Return a function that finishes its values itself; where that cannot be traced, finish what it returned."""
+        images = self._function.inputs[0]
+        whole = tf.function(lambda images: finish(function(images)), autograph=False)
+        try:
+            with EXCLUSIVE, tf.init_scope(), tf.device(self._device):
+                return whole.get_concrete_function(tf.TensorSpec(images.shape, images.dtype))
+        except AdapterError:
+            raise
+        except Exception:
+            return lambda images: finish(function(images))
 
     def _pruned(self, tensors: Sequence[Any]) -> _Pruned:
         key = tuple(tensor.name for tensor in tensors)

@@ -15,9 +15,10 @@ from ...callables import Preprocess
 from ...contract import InputSpec
 from ...errors import DeviceError, ModelForwardError, UnsupportedModelError, listing
 from ...layers import LOGITS, LayerRequest
-from .fetching import Fetch, FetchingProgram, as_given
+from ...reducing import Reducing
+from .fetching import Fetch, FetchingProgram, Finish, as_given
 from .frozen import require_image_shape
-from .network import Call, Network, Place, Program, preprocessing_for, spec_of_shape
+from .network import Call, Network, Place, Program, Traced, preprocessing_for, spec_of_shape
 from .paths import PATH_SHAPE, FilePaths, paths_of
 from .session_state import as_found, needed_for, variables_of
 from .tf1 import TF1Model
@@ -149,6 +150,16 @@ class _SessionProgram(FetchingProgram):
         self._given, self._images, self._files = model, images, files
         self._offset = model.labels_offset
 
+    @property
+    def traced(self) -> Traced:
+        """See `Program.traced`; the values of variables are weights."""
+        settings = {
+            "feeds": {tensor.name: value for tensor, value in self._given.constants.items()},
+            "offset": self._offset,
+            "images": [self._images.name, self.n_fixed],
+        }
+        return Traced(self._given.session.graph, self._calls, settings=settings)
+
     def probes(self, n_images: int) -> np.ndarray:
         """Return images to try the model with, or the paths of some."""
         if self._images.dtype != tf.string:
@@ -164,8 +175,11 @@ class _SessionProgram(FetchingProgram):
             return [tuple(value.shape) for value in fetch(images)]
 
     @contextmanager
-    def fetch(self, tensors: Sequence[Any]) -> Iterator[Fetch]:
-        """See `FetchingProgram.fetch`; what the endpoints write, such as the moments of a batch, is set back."""
+    def fetch(self, tensors: Sequence[Any], finish: Finish | None = None) -> Iterator[Fetch]:
+        """See `FetchingProgram.fetch`; what the endpoints write, such as the moments of a batch, is set back.
+
+        Values are finished on the host: nothing is added to the user's graph.
+        """
         session, constants = self._given.session, self._given.constants
         with _explaining(session):
             run = session.make_callable(list(tensors), feed_list=[self._images, *constants])
@@ -175,18 +189,19 @@ class _SessionProgram(FetchingProgram):
             fed = paths_of(batch, self.model) if dtype == tf.string else as_given(batch, dtype, self.model)
             with _explaining(session):
                 values: Sequence[Any] = run(fed, *constants.values())
-            return values
+            return values if finish is None else finish(values)
 
         with _explaining(session), as_found(session, tensors):
             yield self.chunked(compute)
 
-    def finish(self, request: LayerRequest, value: Any, channels_last: bool) -> np.ndarray:
-        """Move channels to the front, and leave out the columns that are no classes."""
+    def finish(self, request: LayerRequest, value: Any, channels_last: bool, reducing: Reducing) -> np.ndarray:
+        """Move channels to the front, leave out the columns that are no classes, and reduce."""
         value = value if value.dtype == np.float64 else value.astype(np.float32, copy=False)
         if request.name == LOGITS and self._offset:
             axis = self._class_axis(value.shape, channels_last)
             value = value[(slice(None),) * axis + (slice(self._offset, None),)]
-        return np.moveaxis(value, -1, 1) if channels_last and value.ndim > 3 else value
+        value = np.moveaxis(value, -1, 1) if channels_last and value.ndim > 3 else value
+        return np.asarray(reducing(request.requested, value))
 
     def kept_columns(self, key: Any, shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
         """Leave out the columns that are no classes; an offset that leaves nothing is refused when they are read."""

@@ -1,0 +1,300 @@
+"""One entry of a store: the layers of one model for one list of stimuli, shard by shard."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .commits import ChunkRecord, Commits, chunk_name
+from .documents import read_document, seal
+from .errors import NotStoredError, StoreMismatchError, writing_to
+from .files import Files, sync_folder, write_durably
+from .keeping import add_layer, layer_folders, read_body, read_layer
+from .layout import Compression, Grid, LayerRecord, columns_per_chunk
+from .leasing import Lease
+from .reading import read_values
+from .selecting import Selection
+from .writing import ShardWriter
+
+__all__ = ["CompressionPolicy", "Entry"]
+
+CompressionPolicy = Literal["none", "zstd", "auto"]
+_QUEUE_BYTES = 256 * 2**20
+
+
+class Entry:
+    """Activations of one model for one list of stimuli; made by `ActivationStore.entry` and `ActivationStore.find`.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    key : str
+        Digest of its recipe.
+    body : mapping
+        What ``entry.json`` says.
+    compression : {'none', 'zstd', 'auto'}
+        For layers that are added.
+    threads : int
+        For reading and writing.
+    files : Files
+        The disk.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        body: Mapping[str, Any],
+        *,
+        compression: CompressionPolicy = "none",
+        threads: int = 4,
+        files: Files | None = None,
+    ) -> None:
+        self.path, self.key = path, key
+        self.recipe: dict[str, Any] = dict(body["recipe"])
+        self.n_rows, self.batch_rows = int(body["n_rows"]), int(body["batch_rows"])
+        self.shard_rows = int(body["shard_rows"])
+        self.files = files or Files()
+        self.commits = Commits(path, key, self.files)
+        self._compression, self._threads = compression, threads
+        self._compression_of: dict[str, Compression] = {}
+        self._grids: dict[str, Grid] = {}
+        self._added: dict[str, tuple[int, int]] = {}
+
+    @property
+    def n_shards(self) -> int:
+        """Number of row blocks."""
+        return math.ceil(self.n_rows / self.shard_rows)
+
+    def rows_of(self, shard: int) -> slice:
+        """Return the rows of a shard.
+
+        Raises
+        ------
+        IndexError
+            If there is no such shard.
+        """
+        if not 0 <= shard < self.n_shards:
+            raise IndexError(f"There is no shard {shard}: entry {self.key[:12]} has {self.n_shards}, counted from 0.")
+        return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.n_rows))
+
+    def layers(self) -> dict[str, LayerRecord]:
+        """Return the layers that were added, by digest, in the order in which they were added."""
+        found = (read_body(self.path / each / "layer.json", "layer", self.key) for each in layer_folders(self.path))
+        bodies = sorted((body for body in found if body is not None), key=lambda body: body["added"])
+        records = [LayerRecord.from_dict(body["layer"]) for body in bodies]
+        return {record.digest: record for record in records}
+
+    def add_layers(self, layers: Sequence[LayerRecord]) -> None:
+        """Make a place for layers; those that are there stay as they are.
+
+        With ``compression="auto"`` a layer gets its place when its first chunk was measured.
+
+        Raises
+        ------
+        StoreWriteError
+            If the disk refuses.
+        """
+        now, is_new = time.time_ns(), []
+        with writing_to(self.path):
+            for place, layer in enumerate(layers):
+                if layer.digest not in self._compression_of:
+                    self._added.setdefault(layer.digest, (now, place))
+                    if self._compression != "auto":
+                        is_new.append(self._add_layer(layer, self._compression))
+            if any(is_new):
+                sync_folder(self.files, self.path / "layers")
+
+    def missing(self, layers: Sequence[LayerRecord]) -> dict[int, list[LayerRecord]]:
+        """Return the shards that have to be computed, each with the layers that it lacks.
+
+        What exists is what commit records name and what has the size that they say.
+        """
+        self.commits.refresh()
+        for layer in layers:
+            self._look_up(layer)
+        lacking = {shard: [layer for layer in layers if not self._has(layer, shard)] for shard in range(self.n_shards)}
+        return {shard: each for shard, each in lacking.items() if each}
+
+    def complete(self, layers: Sequence[LayerRecord] | None = None) -> bool:
+        """Tell whether every row of some layers is there; by default of all layers that were added."""
+        wanted = list(self.layers().values()) if layers is None else layers
+        return bool(wanted) and not self.missing(wanted)
+
+    def has(self, layer: LayerRecord, shard: int) -> bool:
+        """Tell whether a shard of a layer was there at the last look at the commit records."""
+        self._look_up(layer)
+        return self._has(layer, shard)
+
+    def writer(self, *, threads: int | None = None, queue_bytes: int = _QUEUE_BYTES) -> ShardWriter:
+        """Return a writer, to be used in a ``with`` block.
+
+        Parameters
+        ----------
+        threads : int, optional
+            Writing threads; by default the store's.
+        queue_bytes : int
+            Bytes that may wait for them.
+        """
+        return ShardWriter(self, threads=threads or self._threads, queue_bytes=queue_bytes)
+
+    def lease(self) -> Lease:
+        """Return a note that this process is at work, for several processes that share the shards of an entry."""
+        return Lease(self.path, self.files)
+
+    def read(self, layer: LayerRecord, rows: Selection, columns: Selection = slice(None)) -> np.ndarray:
+        """Read values.
+
+        Parameters
+        ----------
+        layer : LayerRecord
+            Which layer.
+        rows, columns : slice or array of int
+            What of it, in any order.
+
+        Returns
+        -------
+        array of shape (n_rows, n_columns)
+            In the layer's data type.
+
+        Raises
+        ------
+        NotStoredError
+            If some of the rows are not committed.
+        StoreCorruptError
+            If a chunk is seen to be damaged.
+        """
+        find = partial(self._find, layer)
+        return read_values(self.files, self.grid(layer), find, rows, columns, threads=self._threads)
+
+    def skipped(self) -> dict[int, str]:
+        """Return the rows whose stimuli could not be read, each with the reason."""
+        return self.commits.skipped()
+
+    def grid(self, layer: LayerRecord) -> Grid:
+        """Return how a layer is cut into chunks."""
+        self._look_up(layer)
+        return self._grids[layer.digest]
+
+    def presentations(self) -> dict[str, Any] | None:
+        """Return the table of presentations that the first writer left, or None.
+
+        Raises
+        ------
+        StoreCorruptError
+            If it is damaged.
+        """
+        body = read_document(self.path / "presentations.json", "presentations", self.key)
+        return None if body is None else body["presentations"]
+
+    def write_run_card(self, card: Mapping[str, Any]) -> Path:
+        """Keep what is to be known about a run: versions, settings, timings."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        path = self.path / "run-cards" / f"{stamp}-{secrets.token_hex(4)}.json"
+        with writing_to(path):
+            write_durably(self.files, path, seal("run-card", self.key, {"card": dict(card)}), self.path / "temporary")
+        return path
+
+    def run_cards(self) -> list[dict[str, Any]]:
+        """Return what was kept about runs, the oldest first."""
+        paths = sorted((self.path / "run-cards").glob("*.json"))
+        bodies = [read_document(path, "run-card", self.key) for path in paths]
+        return [body["card"] for body in bodies if body is not None]
+
+    def body(self) -> dict[str, Any]:
+        """Return what ``entry.json`` says."""
+        names = ("recipe", "n_rows", "batch_rows", "shard_rows")
+        return {name: getattr(self, name) for name in names}
+
+    def touch(self) -> None:
+        """Note that the entry was used now; where nothing can be written, nothing is noted."""
+        with suppress(OSError):
+            (self.path / "used").touch()
+
+    @property
+    def last_used(self) -> float:
+        """When it was used last, in seconds since 1970."""
+        path = self.path / "used"
+        return (path if path.exists() else self.path).stat().st_mtime
+
+    def compression_of(self, layer: LayerRecord) -> Compression | None:
+        """Return how a layer's chunks are kept; None where that is decided with its first chunk."""
+        self._look_up(layer)
+        return self._compression_of.get(layer.digest)
+
+    def decide_compression(self, layer: LayerRecord, is_worthwhile: bool) -> Compression:
+        """Settle how a layer is kept; whoever was first has decided for all."""
+        if self._add_layer(layer, "zstd" if is_worthwhile else "none"):
+            sync_folder(self.files, self.path / "layers")
+        return self._compression_of[layer.digest]
+
+    def chunk_names(self, layers: Iterable[LayerRecord]) -> list[str]:
+        """Return the paths of all chunks of some layers, within the entry."""
+        return [
+            chunk_name(layer.folder, shard, block)
+            for layer in layers
+            for shard in range(self.n_shards)
+            for block in range(self.grid(layer).n_blocks)
+        ]
+
+    def _add_layer(self, layer: LayerRecord, compression: Compression) -> bool:
+        grid, added = self.grid(layer), self._added[layer.digest]
+        is_new = add_layer(self.files, self.path, self.key, layer, grid, compression, added)
+        self._look_up(layer)
+        if layer.digest not in self._compression_of or self.grid(layer) != grid:
+            raise StoreMismatchError(
+                f"Layer {layer.requested!r} was added to entry {self.key[:12]} by another process just now, and is cut "
+                f"otherwise there. Run the same extraction again: it goes on with what is there."
+            )
+        return is_new
+
+    def _look_up(self, layer: LayerRecord) -> None:
+        """Learn how a layer is cut and kept, until it is known: it may be added by another process at any time."""
+        if layer.digest in self._compression_of:
+            return
+        columns = columns_per_chunk(layer, self.shard_rows)
+        grid = Grid(self.n_rows, layer.n_units, self.shard_rows, columns, layer.numpy_dtype)
+        found = read_layer(self.path, self.key, layer, grid)
+        if found is not None:
+            grid, self._compression_of[layer.digest] = found
+        self._grids[layer.digest] = grid
+
+    def _has(self, layer: LayerRecord, shard: int) -> bool:
+        names = (chunk_name(layer.folder, shard, block) for block in range(self._grids[layer.digest].n_blocks))
+        return all(self._is_there(name) for name in names)
+
+    def _find(self, layer: LayerRecord, shard: int, block: int) -> tuple[Path, tuple[ChunkRecord, ...]]:
+        name = chunk_name(layer.folder, shard, block)
+        if not self._is_there(name):
+            self.commits.refresh()
+        records = self.commits.find(name)
+        if not records or not (self.path / name).exists():
+            rows = self.rows_of(shard)
+            raise NotStoredError(
+                f"Rows {rows.start:,} to {rows.stop - 1:,} of layer {layer.requested!r} are not in entry "
+                f"{self.key[:12]}. Run the same extraction with this store again: it computes what is missing."
+            )
+        return self.path / name, records
+
+    def _is_there(self, name: str) -> bool:
+        records = self.commits.find(name)
+        if not records:
+            return False
+        try:
+            n_bytes = os.stat(self.path / name).st_size  # noqa: PTH116 - one call for each of very many chunks
+        except OSError:
+            return False
+        return any(record.n_bytes == n_bytes for record in records)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.key[:12]}, {self.n_rows:,} rows in {self.n_shards} shards, {self.path})"

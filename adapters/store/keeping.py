@@ -1,0 +1,161 @@
+"""The descriptions of entries and layers on the disk, each in two places, so that one damaged file loses nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .documents import read_document, seal, serialize, unseal
+from .errors import StoreCorruptError, reading_from
+from .files import Files, prepare_folder, rename_if_first, write_durably
+from .layout import Compression, Grid, LayerRecord, array_metadata, group_metadata
+
+__all__ = [
+    "add_layer",
+    "bytes_of",
+    "entry_contents",
+    "layer_contents",
+    "layer_folders",
+    "read_body",
+    "read_layer",
+]
+
+_LAYER_FOLDER = re.compile(r"[0-9a-f]{20}")
+_FOLDERS = ("commits", "layers", "temporary", "lease", "attempts", "run-cards")
+
+
+def entry_contents(
+    key: str, body: Mapping[str, Any], presentations: Mapping[str, Any] | None
+) -> dict[str, bytes | None]:
+    """Return what a new entry consists of, by relative path; None is a folder."""
+    document = seal("entry", key, body)
+    contents: dict[str, bytes | None] = dict.fromkeys(_FOLDERS)
+    contents["entry.json"] = document
+    contents["zarr.json"] = group_metadata(json.loads(document))
+    contents["layers/zarr.json"] = group_metadata()
+    if presentations is not None:
+        contents["presentations.json"] = seal("presentations", key, {"presentations": presentations})
+    return contents
+
+
+def add_layer(
+    files: Files, path: Path, key: str, layer: LayerRecord, grid: Grid, compression: Compression, added: Sequence[int]
+) -> bool:
+    """Make the folder of a layer, unless it is there; tell whether it is new.
+
+    The caller brings the folder ``layers`` to the disk.
+
+    Parameters
+    ----------
+    files : Files
+        The disk.
+    path, key : Path, str
+        Of the entry.
+    layer, grid : LayerRecord, Grid
+        What it is and how it is cut.
+    compression : {'none', 'zstd'}
+        How its chunks are kept.
+    added : sequence of int
+        Tells its place among the layers: they are sorted by it.
+    """
+    target = path / layer.folder
+    body = {"layer": layer.to_dict(), "columns": grid.columns, "added": list(added)}
+    contents = layer_contents(key, body, grid, compression)
+    if not target.exists():
+        prepared = prepare_folder(files, {"c": None, **contents}, path / "temporary")
+        return rename_if_first(files, prepared, target)
+    if not any((target / name).exists() for name in contents):  # both were damaged, and repair took them away
+        for name in sorted(contents, reverse=True):
+            write_durably(files, target / name, contents[name], path / "temporary")
+    return False
+
+
+def layer_contents(key: str, body: Mapping[str, Any], grid: Grid, compression: Compression) -> dict[str, bytes]:
+    """Return the files that describe a layer."""
+    document = seal("layer", key, body)
+    layer = LayerRecord.from_dict(body["layer"])
+    return {"layer.json": document, "zarr.json": array_metadata(layer, grid, compression, json.loads(document))}
+
+
+def layer_folders(path: Path) -> list[str]:
+    """Return the folders of all layers, within their entry."""
+    with reading_from(path):
+        names = sorted(each.name for each in (path / "layers").iterdir())
+    return [f"layers/{name}" for name in names if _LAYER_FOLDER.fullmatch(name)]
+
+
+def read_body(path: Path, kind: str, key: str) -> dict[str, Any] | None:
+    """Return a description, from its own file or from the copy in ``zarr.json`` beside it; None where neither is there.
+
+    Raises
+    ------
+    StoreCorruptError
+        If neither is sound.
+    """
+    with reading_from(path):
+        try:
+            body = read_document(path, kind, key)
+        except StoreCorruptError as error:
+            damage: StoreCorruptError | None = error
+        else:
+            damage = None
+        if body is not None:
+            return body
+        copy = _copy_in(path.with_name("zarr.json"), kind, key)
+    if copy is None and damage is not None:
+        raise damage
+    return copy
+
+
+def read_layer(path: Path, key: str, layer: LayerRecord, grid: Grid) -> tuple[Grid, Compression] | None:
+    """Return how a layer is cut and how its chunks are kept, or None where the layer has no place yet.
+
+    Parameters
+    ----------
+    path, key : Path, str
+        Of the entry.
+    layer : LayerRecord
+        Which layer.
+    grid : Grid
+        How it would be cut if it were new.
+
+    Raises
+    ------
+    StoreCorruptError
+        If its ``zarr.json`` is not what was written.
+    """
+    folder = path / layer.folder
+    body = read_body(folder / "layer.json", "layer", key)
+    if body is None:
+        return None
+    found, data = replace(grid, columns=int(body["columns"])), bytes_of(folder / "zarr.json")
+    policies: tuple[Compression, ...] = ("none", "zstd")
+    for compression in policies:
+        if data == layer_contents(key, body, found, compression)["zarr.json"]:
+            return found, compression
+    raise StoreCorruptError(
+        f"{folder / 'zarr.json'} is not what was written there, so it does not tell how layer {layer.requested!r} is "
+        f"kept. Mend the entry with: brain-adapters cache repair {key[:12]}"
+    )
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return the content of a file; nothing where there is no file."""
+    with reading_from(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+
+def _copy_in(path: Path, kind: str, key: str) -> dict[str, Any] | None:
+    """Return the description that a ``zarr.json`` has among its attributes, if it is sound."""
+    try:
+        copy = json.loads(bytes_of(path))["attributes"]["brain_adapters"]
+        return unseal(serialize(copy), kind, key, path)
+    except (StoreCorruptError, ValueError, TypeError, KeyError, RecursionError):
+        return None

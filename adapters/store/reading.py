@@ -1,0 +1,179 @@
+"""Read rows and columns of a layer: only the bytes that are asked for, straight from the chunk files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .commits import ChunkRecord
+from .compressing import decompress
+from .digests import checksum
+from .errors import StoreCorruptError, reading_from
+from .files import Files
+from .layout import CHECKSUM_BYTES, Grid
+from .selecting import Columns, Rows, Selection, select_columns, select_rows
+
+__all__ = ["FindChunk", "read_values"]
+
+FindChunk = Callable[[int, int], tuple[Path, tuple[ChunkRecord, ...]]]
+"""Shard and column block -> where the chunk is and what the records say about it; raises where nothing is committed."""
+
+_BUFFER_BYTES = 2**24
+_GAP_BYTES = 2**15  # reading over a gap of this size costs no more than one more call of the system
+_PARALLEL_BYTES = 2**23
+_ZEROS = np.zeros(2**20, np.uint8)
+
+
+def read_values(
+    files: Files, grid: Grid, find: FindChunk, rows: Selection, columns: Selection, *, threads: int
+) -> np.ndarray:
+    """Read some rows and columns of one layer.
+
+    Parameters
+    ----------
+    files : Files
+        The disk.
+    grid : Grid
+        How the layer is cut.
+    find : FindChunk
+        Says what is committed.
+    rows, columns : slice or array of int
+        What to read; arrays may have any order and repeat themselves.
+    threads : int
+        Chunks that are read at the same time.
+
+    Returns
+    -------
+    array of shape (n_rows, n_columns)
+        In the layer's data type.
+    """
+    wanted = select_rows(rows, grid.n_rows)
+    groups, n_columns = select_columns(columns, grid, _GAP_BYTES)
+    values = np.empty((wanted.n_selected, n_columns), grid.dtype)
+    blocks = sorted({group.block for group in groups})
+    jobs = [
+        _Chunk(files, grid, shard, block, part, [group for group in groups if group.block == block], values, find)
+        for shard, part in wanted.by_shard(grid.shard_rows)
+        for block in blocks
+    ]
+    if len(jobs) > 1 and threads > 1 and values.nbytes > _PARALLEL_BYTES:
+        with ThreadPoolExecutor(min(threads, len(jobs))) as pool:
+            list(pool.map(_Chunk.read, jobs))
+    else:
+        for job in jobs:
+            job.read()
+    wanted.copy_repeated(values)
+    return values
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What is read from one chunk, and where it goes."""
+
+    files: Files
+    grid: Grid
+    shard: int
+    block: int
+    rows: Rows
+    groups: list[Columns]
+    values: np.ndarray
+    find: FindChunk
+
+    def read(self) -> None:
+        path, records = self.find(self.shard, self.block)
+        with reading_from(path), self.files.opened(path) as descriptor:
+            n_bytes = self.files.size(descriptor)
+            record = next((each for each in records if each.n_bytes == n_bytes), None)
+            if record is None:
+                raise StoreCorruptError(
+                    f"{path} has {n_bytes:,} bytes, and {records[0].n_bytes:,} were committed. Mend the entry with: "
+                    f"brain-adapters cache repair"
+                )
+            if record.compression == "zstd":
+                self._read_compressed(descriptor, n_bytes, path)
+            elif self._is_whole():
+                self._read_whole(descriptor, path)
+            else:
+                for group in self.groups:
+                    self._read_group(descriptor, group, path)
+
+    def _is_whole(self) -> bool:
+        """Tell whether all rows are read in order, in one piece, into one piece of memory."""
+        (first, *others) = self.groups
+        return (
+            not others
+            and self._is_direct(first)
+            and first.stop - first.start == self.grid.columns
+            and self.rows.is_run
+            and len(self.rows.to) == min(self.grid.shard_rows, self.grid.n_rows - self.shard * self.grid.shard_rows)
+        )
+
+    def _is_direct(self, group: Columns) -> bool:
+        """Tell whether a group fills the rows of the result, in order."""
+        return isinstance(group.to, slice) and group.stop - group.start == self.values.shape[1]
+
+    def _read_whole(self, descriptor: int, path: Path) -> None:
+        """Read a whole chunk and hold it against its checksum."""
+        first = int(self.rows.to[0])
+        values = self.values[first : first + len(self.rows.to)].reshape(-1).view(np.uint8)
+        self._fill(descriptor, values, 0, path)
+        found = checksum(values)
+        for start in range(values.nbytes, self.grid.chunk_bytes, len(_ZEROS)):
+            found = checksum(_ZEROS[: self.grid.chunk_bytes - start], found)
+        trailer = np.empty(CHECKSUM_BYTES, np.uint8)
+        self._fill(descriptor, trailer, self.grid.chunk_bytes, path)
+        _require_checksum(found, trailer, path)
+
+    def _read_group(self, descriptor: int, group: Columns, path: Path) -> None:
+        itemsize, row_bytes = self.grid.dtype.itemsize, self.grid.row_bytes
+        n_columns = group.stop - group.start
+        if row_bytes - n_columns * itemsize > _GAP_BYTES:
+            buffer = np.empty(n_columns, self.grid.dtype)
+            for row, to in zip(self.rows.rows, self.rows.to, strict=True):
+                self._fill(descriptor, buffer.view(np.uint8), row * row_bytes + group.start * itemsize, path)
+                self.values[to, group.to] = buffer[group.take]
+            return
+        for rows, to in self.rows.runs(max(1, _BUFFER_BYTES // row_bytes)):
+            if n_columns == self.grid.columns and self._is_direct(group) and (np.diff(to) == 1).all():
+                into = self.values[to[0] : to[-1] + 1].reshape(-1).view(np.uint8)
+                self._fill(descriptor, into, int(rows[0]) * row_bytes, path)
+            else:
+                read = np.empty((len(rows), self.grid.columns), self.grid.dtype)
+                self._fill(descriptor, read.reshape(-1).view(np.uint8), int(rows[0]) * row_bytes, path)
+                self.values[_grid_of(to, group.to)] = read[:, group.start : group.stop][:, group.take]
+
+    def _read_compressed(self, descriptor: int, n_bytes: int, path: Path) -> None:
+        data = np.empty(n_bytes, np.uint8)
+        self._fill(descriptor, data, 0, path)
+        _require_checksum(checksum(data[:-CHECKSUM_BYTES]), data[-CHECKSUM_BYTES:], path)
+        decoded = decompress(data[:-CHECKSUM_BYTES].data, self.grid.chunk_bytes, path)
+        chunk = decoded.view(self.grid.dtype).reshape(self.grid.shard_rows, self.grid.columns)
+        for group in self.groups:
+            part = chunk[:, group.start : group.stop]
+            for rows, to in self.rows.runs(max(1, _BUFFER_BYTES // self.grid.row_bytes)):
+                self.values[_grid_of(to, group.to)] = part[rows[0] : rows[-1] + 1][:, group.take]
+
+    def _fill(self, descriptor: int, into: np.ndarray, offset: int, path: Path) -> None:
+        view = into.data
+        while view.nbytes:
+            n_read = self.files.read(descriptor, view, offset)
+            if not n_read:
+                raise StoreCorruptError(f"{path} ended while it was read; is another process replacing it? Read again.")
+            view, offset = view[n_read:], offset + n_read
+
+
+def _grid_of(rows: np.ndarray, columns: np.ndarray | slice) -> Any:
+    return (rows, columns) if isinstance(columns, slice) else np.ix_(rows, columns)
+
+
+def _require_checksum(found: int, trailer: np.ndarray, path: Path) -> None:
+    if found != int.from_bytes(trailer.tobytes(), "little"):
+        raise StoreCorruptError(
+            f"{path} does not have the checksum that it was written with: a part of it has changed since. Mend the "
+            f"entry with: brain-adapters cache repair"
+        )

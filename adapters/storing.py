@@ -1,0 +1,175 @@
+"""Run a call through a store: compute what is missing there, and read the result from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .budgeting import plan_of
+from .calls import Call, read_into_memory
+from .errors import listing, warn
+from .filling import StorePass
+from .fingerprints import NotFingerprintable
+from .keying import layer_records, presentations_of, recipe_of, row_map_of
+from .planning import Plan, RunReport, queue_bytes
+from .probing import probe, trust
+from .running import BatchTooLargeError, Stopwatch
+from .store import ActivationStore, Entry, LayerRecord
+
+__all__ = ["ENVIRONMENT_VARIABLE", "find_store", "read_through_store"]
+
+ENVIRONMENT_VARIABLE = "BRAIN_ADAPTERS_STORE"
+
+
+def find_store(given: Any) -> ActivationStore | None:
+    """Return the store that is meant: an object, the folder of one, or for None the environment variable's.
+
+    Parameters
+    ----------
+    given : path, ActivationStore, bool or None
+        False means no store, whatever the environment variable says.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    """
+    if given is False or isinstance(given, ActivationStore):
+        return given or None
+    if given is None:
+        given = os.environ.get(ENVIRONMENT_VARIABLE) or None
+        return None if given is None else ActivationStore(given)
+    if isinstance(given, (str, os.PathLike)) and str(given):
+        return ActivationStore(given)
+    raise TypeError(
+        f"store={given!r} is no place for activations. Pass the path of a folder, what adapters.open_store returned, "
+        f"or False for none."
+    )
+
+
+def read_through_store(
+    call: Call, store: ActivationStore, watch: Stopwatch, *, memory: str | int | None = None
+) -> tuple[Any, RunReport]:
+    """Compute what the store does not have, and return the labelled values, read when they are used, and a report.
+
+    What cannot be told apart by its content (a hook on the host, a model that keeps state nobody can describe) is
+    computed without the store, with a warning that names it.
+    """
+    reason = _why_not(call)
+    while not reason:
+        try:
+            plan = plan_of(call, memory=memory, store=store)
+            plan.require_fit()
+            return _Stored(replace(call, batch_size=plan.batch_size), store, plan, watch).read()
+        except NotFingerprintable as error:
+            reason = str(error)
+        except BatchTooLargeError as error:
+            warn(f"{error} The run starts again with that; it is kept apart from what larger batches gave.")
+            call = replace(call, batch_size=error.smaller)
+    warn(f"Nothing of this call is kept in {store.root}: {reason}")
+    return read_into_memory(call, watch)
+
+
+def _why_not(call: Call) -> str:
+    if not call.hooks:
+        return ""
+    names = listing([getattr(hook, "__qualname__", type(hook).__name__) for hook in call.hooks])
+    return (
+        f"the hook {names} changes values in a way that no key can tell. Use reduce= in its place, or remove the hook."
+    )
+
+
+@dataclass
+class _Stored:
+    """One call, one store, and the plan for how to get the missing part of the one into the other."""
+
+    call: Call
+    store: ActivationStore
+    plan: Plan
+    watch: Stopwatch
+
+    def read(self) -> tuple[Any, RunReport]:
+        """Compute what is missing; read all of it."""
+        call = self.call
+        with self.watch.stage("key"):
+            records = layer_records(call)
+            entry = self.store.entry(
+                recipe_of(call),
+                n_rows=self.n_rows,
+                batch_rows=call.batch_size * call.presented.n_trials,
+                widest=max(record.n_units for record in records),
+                presentations=presentations_of(call),
+            )
+            entry.add_layers(records)
+            missing = entry.missing(records)
+        if len(missing) < entry.n_shards or any(len(each) < len(records) for each in missing.values()):
+            with self.watch.stage("probe"):
+                probe(call, entry, [record for record in records if not _lacks(missing, 0, record)])
+        if missing:
+            self._compute(entry, missing)
+            trust(entry, missing.get(0, ()))
+        with self.watch.stage("labels"):
+            assembly, n_rows = _labelled(call, entry, records)
+        skipped = {row // call.presented.n_trials: reason for row, reason in entry.skipped().items()}
+        return assembly, call.report(self.watch, n_rows, call.batch_size, skipped)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.call.presented.items) * self.call.presented.n_trials
+
+    def _compute(self, entry: Entry, missing: Mapping[int, Sequence[LayerRecord]]) -> None:
+        n_trials = self.call.presented.n_trials
+        jobs = [
+            (shards, records)
+            for names in self.plan.passes
+            for records, shards in _by_layers(missing, set(names)).items()
+        ]
+        n_images = sum(_n_rows(entry, shards) // n_trials for shards, _ in jobs)
+        largest = max(4 * entry.batch_rows * sum(record.n_units for record in records) for _, records in jobs)
+        with (
+            self.call.advancing(n_images) as advance,
+            entry.writer(queue_bytes=queue_bytes(largest)) as writer,
+        ):
+            for shards, records in jobs:
+                StorePass(self.call, entry, records, writer, self.watch).run(shards, advance)
+            with self.watch.stage("write"):
+                writer.flush()
+
+
+def _lacks(missing: Mapping[int, Sequence[LayerRecord]], shard: int, record: LayerRecord) -> bool:
+    return any(each.digest == record.digest for each in missing.get(shard, ()))
+
+
+def _by_layers(
+    missing: Mapping[int, Sequence[LayerRecord]], names: set[str]
+) -> dict[tuple[LayerRecord, ...], list[int]]:
+    """Group shards by which of the named layers they lack."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    records: dict[tuple[str, ...], tuple[LayerRecord, ...]] = {}
+    for shard in sorted(missing):
+        wanted = tuple(record for record in missing[shard] if record.requested in names)
+        if wanted:
+            key = tuple(record.digest for record in wanted)
+            records[key] = wanted
+            groups.setdefault(key, []).append(shard)
+    return {records[key]: shards for key, shards in groups.items()}
+
+
+def _n_rows(entry: Entry, shards: Sequence[int]) -> int:
+    return sum(entry.rows_of(shard).stop - entry.rows_of(shard).start for shard in shards)
+
+
+def _labelled(call: Call, entry: Entry, records: Sequence[LayerRecord]) -> tuple[Any, int]:
+    from .brainscore import as_neuroid_assembly
+    from .store.labelled import to_xarray
+
+    row_map, labels = row_map_of(call.presented), call.presented.labels
+    if skipped := entry.skipped():
+        keep = ~np.isin(row_map, list(skipped))
+        row_map, labels = row_map[keep], labels.loc[keep].reset_index(drop=True)
+    lazy = to_xarray(entry, records, row_map, call.presentation_index(labels), call.neuroid_index(call.shapes))
+    return as_neuroid_assembly(lazy), len(labels)
