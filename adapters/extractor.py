@@ -154,7 +154,8 @@ class ActivationsExtractor(BrainScoreSurface):
             if not call.hooks:
                 self._plan(call, memory=memory).require_fit()
             assembly, self._last_report = read_into_memory(call, watch)
-        self.batch_size = self._last_report.batch_size
+        if memory is None and (place is None or place.policy == "exact"):  # else it was chosen for this call alone
+            self.batch_size = self._last_report.batch_size
         return assembly
 
     def to_store(self, stimuli: Any, layers: str | Sequence[str] | None, path: Any, **options: Any) -> Any:

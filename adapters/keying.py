@@ -18,6 +18,7 @@ from .fingerprints import (
 from .fingerprints.recipes import Policy
 from .presenting import Presented
 from .store import LayerRecord
+from .store.layout import StorageType
 
 __all__ = ["layer_records", "presentations_of", "recipe_of", "row_map_of"]
 
@@ -52,14 +53,14 @@ def recipe_of(call: Call, *, policy: Policy = "exact") -> dict[str, Any]:
     }
 
 
-def layer_records(call: Call) -> list[LayerRecord]:
-    """Describe each requested layer for a store."""
+def layer_records(call: Call, dtype: StorageType = "float32") -> list[LayerRecord]:
+    """Describe each requested layer for a store that keeps values as ``dtype``."""
     return [
         LayerRecord(
             request.requested,
             tuple(call.shapes[request.requested]),
-            layer_recipe(request, call.reductions.get(request.requested), "float32"),
-            "float32",
+            layer_recipe(request, call.reductions.get(request.requested), dtype),
+            dtype,
             request.call,
         )
         for request in call.requests

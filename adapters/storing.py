@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +14,13 @@ from .budgeting import plan_of
 from .calls import Call, read_into_memory
 from .errors import listing, warn
 from .filling import StorePass
-from .fingerprints import NotFingerprintable
+from .fingerprints import NotFingerprintable, key_of
 from .keying import layer_records, presentations_of, recipe_of, row_map_of
 from .planning import Plan, RunReport, queue_bytes
 from .probing import probe, trust
+from .run_cards import run_card
 from .running import BatchTooLargeError, Stopwatch
-from .store import ActivationStore, Entry, LayerRecord
+from .store import ActivationStore, Entry, EntryNotFoundError, LayerRecord
 
 __all__ = ["ENVIRONMENT_VARIABLE", "find_store", "read_through_store"]
 
@@ -68,6 +70,8 @@ def read_through_store(
         except NotFingerprintable as error:
             reason = str(error)
         except BatchTooLargeError as error:
+            if store.policy == "portable":  # the size of its batches is that of whoever made the entry
+                raise
             warn(f"{error} The run starts again with that; it is kept apart from what larger batches gave.")
             call = replace(call, batch_size=error.smaller)
     warn(f"Nothing of this call is kept in {store.root}: {reason}")
@@ -96,15 +100,10 @@ class _Stored:
         """Compute what is missing; read all of it."""
         call = self.call
         with self.watch.stage("key"):
-            records = layer_records(call)
-            entry = self.store.entry(
-                recipe_of(call),
-                n_rows=self.n_rows,
-                batch_rows=call.batch_size * call.presented.n_trials,
-                widest=max(record.n_units for record in records),
-                presentations=presentations_of(call),
-            )
+            records = layer_records(call, self.store.dtype)
+            entry = self._entry(max(record.n_units for record in records))
             entry.add_layers(records)
+            call = self.call
             missing = entry.missing(records)
         if len(missing) < entry.n_shards or any(len(each) < len(records) for each in missing.values()):
             with self.watch.stage("probe"):
@@ -117,9 +116,19 @@ class _Stored:
         skipped = {row // call.presented.n_trials: reason for row, reason in entry.skipped().items()}
         return assembly, call.report(self.watch, n_rows, call.batch_size, skipped)
 
-    @property
-    def n_rows(self) -> int:
-        return len(self.call.presented.items) * self.call.presented.n_trials
+    def _entry(self, widest: int) -> Entry:
+        call, n_trials = self.call, self.call.presented.n_trials
+        recipe = recipe_of(call, policy=self.store.policy)
+        if self.store.policy == "portable":  # others may have made it, with batches of another size
+            with suppress(EntryNotFoundError):
+                self.call = call = replace(call, batch_size=self.store.find(key_of(recipe)).batch_rows // n_trials)
+        return self.store.entry(
+            recipe,
+            n_rows=len(call.presented.items) * n_trials,
+            batch_rows=call.batch_size * n_trials,
+            widest=widest,
+            presentations=presentations_of(call),
+        )
 
     def _compute(self, entry: Entry, missing: Mapping[int, Sequence[LayerRecord]]) -> None:
         n_trials = self.call.presented.n_trials
@@ -138,6 +147,7 @@ class _Stored:
                 StorePass(self.call, entry, records, writer, self.watch).run(shards, advance)
             with self.watch.stage("write"):
                 writer.flush()
+        entry.write_run_card(run_card(self.call, self.plan, self.watch, n_images, writer.n_bytes))
 
 
 def _lacks(missing: Mapping[int, Sequence[LayerRecord]], shard: int, record: LayerRecord) -> bool:

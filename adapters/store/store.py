@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import listing
 from .digests import canonical, digest
-from .entry import CompressionPolicy, Entry
+from .entry import Entry
 from .errors import EntryNotFoundError, StoreCorruptError, StoreMismatchError, StoreReadError, reading_from, writing_to
 from .files import Files, make_folders, prepare_folder, rename_if_first, sync_folder
 from .keeping import entry_contents, read_body
-from .layout import rows_per_shard
+from .layout import StorageType, rows_per_shard
+from .placed import CompressionPolicy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,6 +39,12 @@ class ActivationStore:
     compression : {'none', 'zstd', 'auto'}
         For layers that are added. ``'auto'`` measures the first chunk of each layer and compresses where that saves
         much and the disk is slower than the encoder. Compression never changes a value.
+    dtype : {'float32', 'float16'}
+        As which values are kept. Half precision halves the size; a value that does not fit into it is an error. Both
+        may lie in one store.
+    policy : {'exact', 'portable'}
+        What makes an entry another one: with ``'exact'`` also the class of the device, drivers and the batch size,
+        which change last bits; ``'portable'`` leaves these out, for stores that several machines share.
     writers : int
         Threads that write, and that read.
     files : Files, optional
@@ -56,14 +63,22 @@ class ActivationStore:
         root: str | os.PathLike[str],
         *,
         compression: CompressionPolicy = "none",
+        dtype: StorageType = "float32",
+        policy: Literal["exact", "portable"] = "exact",
         writers: int = 4,
         files: Files | None = None,
     ) -> None:
         if compression not in _POLICIES:
             raise ValueError(f"compression={compression!r} is unknown. Use one of: {', '.join(map(repr, _POLICIES))}.")
+        if dtype not in ("float32", "float16") or policy not in ("exact", "portable"):
+            raise ValueError(
+                f"dtype={dtype!r}, policy={policy!r} are not known. Use dtype='float32' or 'float16', and "
+                f"policy='exact' or 'portable'."
+            )
         if writers < 1:
             raise ValueError(f"writers={writers} are too few to write anything. Use 1 or more; 4 is the default.")
         self.root = Path(root).absolute()
+        self.dtype, self.policy = dtype, policy
         self.files = files or Files()
         self._compression, self._writers = compression, writers
 

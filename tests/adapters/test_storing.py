@@ -313,6 +313,53 @@ def test_to_store_and_open_store(extractor, noise, place):
     assert stored.indexes["presentation"].equals(opened.indexes["presentation"])
 
 
+def test_run_cards(extractor, noise, place):
+    for layers in (["0", "2"], ["0", "2"], ["4"]):
+        extractor(noise(9, 8, 8, 3), layers, reduce={"0": "mean"} if "0" in layers else None, store=place)
+    (entry,) = adapters.open_store(place).entries()
+    first, second = entry.run_cards()
+    assert set(first["layers"]) == {"0", "2"}
+    assert set(second["layers"]) == {"4"}
+    assert (first["n_images"], first["batch_size"], first["passes"]) == (9, 4, [["0", "2"]])
+    assert first["n_bytes"] == 4 * 9 * (4 + 80)
+    assert first["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in first["versions"]["torch"]
+    assert first["command"] == sys.orig_argv
+    assert first["reductions"] == {"0": "mean"}
+    assert first["seconds"]["forward"] > 0
+
+
+def test_half_precision_on_request(extractor, noise, place):
+    stimuli = noise(9, 8, 8, 3)
+    whole = extractor(stimuli, LAYERS, store=place)
+    half = extractor(stimuli, LAYERS, store=adapters.ActivationStore(place, dtype="float16"))
+    assert half.dtype == np.float16
+    assert np.array_equal(half.values, whole.values.astype(np.float16))
+    assert len(adapters.open_store(place)) == 1
+    with torch.no_grad():
+        extractor.adapter.model[4].bias += 1e6
+    with pytest.raises(adapters.AdapterError, match="4"):
+        extractor(stimuli, ["4"], store=adapters.ActivationStore(place, dtype="float16"))
+
+
+def test_policies(extractor, noise, place):
+    """A shared store has one entry for all batch sizes; the probe still looks at the values."""
+    stimuli = noise(9, 8, 8, 3)
+    for policy, n_entries in (("portable", 1), ("exact", 3)):
+        for batch_size in (4, 2):
+            extractor.batch_size = batch_size
+            store = adapters.ActivationStore(place, policy=policy)
+            values = extractor(stimuli, ["0"], store=store).values
+            assert extractor.batch_size == batch_size
+            np.testing.assert_allclose(values, extractor(stimuli, ["0"]).values, rtol=1e-5, atol=1e-6)
+        assert len(store) == n_entries
+
+
+@pytest.mark.parametrize("options", [{"dtype": "int8"}, {"policy": "loose"}])
+def test_unknown_options_of_a_store(place, options):
+    with pytest.raises(ValueError, match=r"are not known. Use dtype='float32' or 'float16'"):
+        adapters.ActivationStore(place, **options)
+
+
 def test_passes_under_a_budget(extractor, noise, place, monkeypatch):
     """Layers go through the model in groups that fit, and the values are the same."""
     stimuli = noise(11, 8, 8, 3)
