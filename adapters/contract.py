@@ -153,7 +153,7 @@ class Adapter(ABC):
             Of one image, without the batch axis.
         reductions : mapping of str to LayerReduction, optional
             What is done to the values of some of the requests, by requested text, before they are copied to the host;
-            `adapters.reducing.Reducing` applies them. Memory that is offered to the forward pass is of the reduced size.
+            `adapters.reducing.Reducing` applies them. Memory that is offered for them is of the reduced size.
         """
 
     @property

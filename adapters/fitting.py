@@ -139,9 +139,9 @@ class PCA(Reduction):
         """
         if self.stimuli is None:
             raise ReductionError(
-                f"{self.name} is not fitted, and a call does not fit it on its own stimuli: components should come from "
-                f"other images. Pass reduce={self.name}.fit(extractor, images, layers), or name the images that the "
-                f"first call fits it on: PCA({self.n_components}, stimuli=images)."
+                f"{self.name} is not fitted, and a call does not fit it on its own stimuli: components should come "
+                f"from other images. Pass reduce={self.name}.fit(extractor, images, layers), or name the images that "
+                f"the first call fits it on: PCA({self.n_components}, stimuli=images)."
             )
         n_values = int(np.prod(shape, dtype=np.int64))
         return None if n_values <= self.n_components else _Planned(self.n_components)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from .brainscore import imagenet_validation_paths
+from .fitting import principal_components
 from .hooks import HookHandle
 from .pca import PrincipalComponents
 
@@ -46,13 +45,7 @@ def _fit_layers(
     paths = imagenet_validation_paths(n_components)
     handle.disable()  # the images themselves shall not be reduced
     try:
-        activations = extractor(paths, layers=list(layers), calls="last")
+        activations = extractor(paths, layers=list(layers), calls="last", store=False)
     finally:
         handle.enable()
-    index, fitted = activations.indexes["neuroid"], dict[str, PrincipalComponents | None]()
-    codes, names = (part[index.names.index("layer")] for part in (index.codes, index.levels))
-    for layer in layers:
-        positions = np.flatnonzero(codes == names.get_loc(layer))
-        values = activations.values[:, positions[0] : positions[-1] + 1]
-        fitted[layer] = PrincipalComponents(values, n_components) if len(positions) > n_components else None
-    return fitted
+    return principal_components(activations, n_components)

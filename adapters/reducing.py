@@ -145,14 +145,18 @@ class Reducing:
         }
         return tuple((name, step, shapes[name]) for name, step in self._steps.items())
 
-    def without_arrays(self) -> Reducing:
-        """Return the same for a program that is compiled, which takes the arrays as arguments."""
+    def without_arrays(self, math: DeviceMath | None = None) -> Reducing:
+        """Return the same for a program that is compiled, which takes the arrays as arguments, and has a math maybe."""
         bare = copy(self)
-        bare.arrays, bare.later = {}, set()
+        bare.arrays, bare.later, bare.math = {}, set(), math or self.math
         return bare
 
     def __contains__(self, name: object) -> bool:
         return name in self._steps
+
+    def is_traceable(self, name: str) -> bool:
+        """Tell whether there is a reduction of a layer that can become part of a compiled program."""
+        return name in self._steps and name not in self._untried
 
     def follows_layout(self, name: str) -> bool:
         """Tell whether the reduction of a layer takes values in the framework's own layout."""

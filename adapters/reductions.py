@@ -70,9 +70,12 @@ def as_reductions(
         the adapter cannot reduce.
     """
     chosen = {name: each for name, each in _chosen(reduce, requests).items() if each is not None}
-    if chosen and adapter is not None:
+    if not chosen:
+        return {}
+    math: DeviceMath = HostMath()
+    if adapter is not None:
         _require_support(adapter)
-    math: DeviceMath = HostMath() if adapter is None else adapter.math
+        math = adapter.math
     found = {
         name: reduction.for_layer(name, tuple(shapes[name]), n_presentations=n_presentations, math=math)
         for name, reduction in chosen.items()

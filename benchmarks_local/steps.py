@@ -97,7 +97,7 @@ class CheckSteps:
                 "Load trained weights, or set the seed inside the function."
             )
         del self._models[:-1]
-        found = listing([f"{name} {counted(n_features, 'feature')}" for name, n_features in sizes.items()])
+        found = listing([f"{name!r} with {counted(n_features, 'feature')}" for name, n_features in sizes.items()])
         n_left_out = len(self._layers) - len(self._fitted) if self._fitted else 0
         if not n_left_out:
             return found

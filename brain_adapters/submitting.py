@@ -128,7 +128,7 @@ def package_command(
         return
     for path in zips:
         typer.echo(str(path))
-        typer.echo(f"Next: brain-adapters check {model}, and: brain-adapters validate {path}", err=True)
+        typer.echo(f"Next: brain-adapters check {model}, and: brain-adapters check --clean {path}", err=True)
 
 
 def _show_rules(is_asked: bool) -> None:

@@ -16,7 +16,7 @@ __all__ = ["SEMANTICS", "canonical", "digest_of", "key_of", "merkle", "new_hashe
 SEMANTICS = 1
 """Version of what values mean: raised by hand when the same recipe gives other numbers; tests guard it."""
 
-_MANY_BYTES = 1 << 22
+_JSON = "Expected None, bool, int, finite float, str, and lists and dicts of these, with keys that are str."
 
 
 def new_hasher() -> Any:
@@ -66,7 +66,7 @@ def digest_of(data: bytes | memoryview | np.ndarray) -> str:
 
 def _bytes_of(array: np.ndarray) -> memoryview:
     if array.dtype.hasobject:
-        raise NotFingerprintable.because(array, "an array of dtype object", "its bytes are addresses")
+        raise NotFingerprintable.because(array, "the array", "its dtype is object, so that its bytes are addresses")
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
 
@@ -114,14 +114,16 @@ def _require_json(value: Any, where: str) -> None:
         return
     if isinstance(value, float):
         if not np.isfinite(value):
-            raise NotFingerprintable.because(value, where, f"JSON has no {value}")
+            raise NotFingerprintable.because(value, where, f"JSON has no {value}", advice=_JSON)
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise NotFingerprintable.because(key, f"a key of {where}", f"JSON would make a text of {key!r}")
+                raise NotFingerprintable.because(
+                    key, f"a key of {where}", f"JSON makes a text of {key!r}", advice=_JSON
+                )
             _require_json(item, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
             _require_json(item, f"{where}[{number}]")
     else:
-        raise NotFingerprintable.because(value, where, "it is no JSON data")
+        raise NotFingerprintable.because(value, where, "it is no JSON data", advice=_JSON)

@@ -6,6 +6,11 @@ from ..errors import AdapterError
 
 __all__ = ["NotFingerprintable"]
 
+_ADVICE = (
+    "Expected numbers, texts, arrays, functions, and plain objects or containers of these. Replace it, or remove it "
+    "where it is not needed."
+)
+
 
 class NotFingerprintable(AdapterError, TypeError):
     """Something that values depend on cannot be told by its content, so no key can stand for it.
@@ -14,7 +19,7 @@ class NotFingerprintable(AdapterError, TypeError):
     """
 
     @classmethod
-    def because(cls, value: object, where: str, reason: str) -> NotFingerprintable:
+    def because(cls, value: object, where: str, reason: str, *, advice: str = _ADVICE) -> NotFingerprintable:
         """Return the error for one object.
 
         Parameters
@@ -25,9 +30,11 @@ class NotFingerprintable(AdapterError, TypeError):
             Where it hangs, such as ``"attribute 'lookup' of layer 'blocks.3'"``.
         reason : str
             Why it cannot be told by its content.
+        advice : str
+            What to do about it, in full sentences.
         """
+        kind = type(value)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         return cls(
-            f"{where[:1].upper()}{where[1:]} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be "
-            f"told by its content: {reason}. Expected numbers, texts, arrays, functions, and plain objects or "
-            f"containers of these. Replace it, or remove it where it is not needed."
+            f"{where[:1].upper()}{where[1:]} is a {name}, which cannot be told by its content: {reason}. {advice}"
         )

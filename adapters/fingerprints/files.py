@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -28,10 +29,14 @@ _FILE_NAME = "file-digests-1.sqlite"
 _AT_REST_NS = 2_000_000_000
 _PART = 1 << 20
 _N_AT_ONCE = 500  # as many places for values as every build of SQLite has
-_TABLE = "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, status TEXT NOT NULL, digest TEXT NOT NULL)"
-_INSERT = "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)"
+_TABLE = "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, status TEXT, digest TEXT, checksum INTEGER)"
+_SELECT = "SELECT path, status, digest, checksum FROM digests WHERE path IN ({})"
+_INSERT = "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)"
 
-_Digest = tuple[str, str]
+# SQLite's codes for a file that others use, that must not be written, or for which there is no room: none is damage
+_PASSING = frozenset({3, 5, 6, 8, 10, 13, 14, 15, 22, 23})
+
+_Digest = Sequence[str]
 """Status and digest of one file."""
 
 
@@ -59,9 +64,12 @@ class FileDigests:
 
     Examples
     --------
-    >>> digests = FileDigests()
-    >>> digests.of([__file__]) == digests.of([__file__])
-    True
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file, memory = Path(folder) / "image.png", Path(folder) / "digests.sqlite"
+    ...     _ = file.write_bytes(b"abc")
+    ...     FileDigests(memory).of([str(file)])[0][:8]
+    '6437b3ac'
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -89,7 +97,11 @@ class FileDigests:
             ]
             fresh = dict(zip(unknown, pool.map(_read, unknown), strict=True))
         self.n_read += len(fresh)
-        rows = [(os.fsencode(place), *found) for place, (found, is_at_rest) in fresh.items() if found and is_at_rest]
+        rows = [
+            (os.fsencode(place), *found, _checksum(os.fsencode(place), *found))
+            for place, (found, is_at_rest) in fresh.items()
+            if found is not None and is_at_rest
+        ]
         if rows:
             self._use(lambda database: database.executemany(_INSERT, rows), None)
         now = {**known, **{place: found for place, (found, _) in fresh.items()}}
@@ -105,15 +117,17 @@ class FileDigests:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=10)) as database, database:
+                database.text_factory = lambda text: text.decode("utf-8", "replace")
                 database.execute("PRAGMA synchronous = OFF")
                 database.execute(_TABLE)
                 return work(database)
-        except (sqlite3.OperationalError, OSError):  # busy, read-only, no room
+        except OSError:
             return otherwise
-        except sqlite3.DatabaseError:  # damaged
-            for name in (self.path, f"{self.path}-journal"):
-                with suppress(OSError):
-                    Path(name).unlink(missing_ok=True)
+        except sqlite3.Error as error:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in _PASSING:
+                for name in (self.path, f"{self.path}-journal"):
+                    with suppress(OSError):
+                        Path(name).unlink(missing_ok=True)
             return otherwise
 
 
@@ -122,11 +136,14 @@ def _remembered(database: Any, places: Sequence[str]) -> dict[str, _Digest]:
     for start in range(0, len(places), _N_AT_ONCE):
         part = [os.fsencode(place) for place in places[start : start + _N_AT_ONCE]]
         marks = ",".join("?" * len(part))
-        rows: Iterator[tuple[bytes, str, str]] = database.execute(
-            f"SELECT path, status, digest FROM digests WHERE path IN ({marks})", part
-        )
-        found.update((os.fsdecode(path), (status, digest)) for path, status, digest in rows)
+        rows: Iterator[tuple[bytes, str, str, int]] = database.execute(_SELECT.format(marks), part)
+        found.update((os.fsdecode(path), row) for path, *row, checksum in rows if checksum == _checksum(path, *row))
     return found
+
+
+def _checksum(path: bytes, status: str, digest: str) -> int:
+    """Return a sum by which a damaged row is found: SQLite itself does not look at what it holds."""
+    return zlib.crc32(f"{path!r} {status} {digest}".encode("utf-8", "replace"))
 
 
 def _statuses_of(places: Sequence[str]) -> list[str | None]:

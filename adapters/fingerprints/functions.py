@@ -41,7 +41,7 @@ _CACHED = type(functools.lru_cache(maxsize=1)(len))
 _NOT_BODY = frozenset({
     *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__firstlineno__"),
     *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__static_attributes__"),
-    *("__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__", "__match_args__"),
+    *("__abstractmethods__", "_abc_impl", "__slotnames__", "__parameters__", "__orig_bases__", "__match_args__"),
     *("__dataclass_fields__", "__dataclass_params__", "__non_callable_proto_members__", "_is_protocol"),
 })  # fmt: skip
 

@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["device_class", "environment_settings"]
+__all__ = ["cpu_class", "device_class", "environment_settings"]
 
 # The widest instructions come first: kernels are chosen by them, and sum in another order.
 _LEVELS = (("amx_tile", "amx"), ("avx512f", "avx512"), ("avx2", "avx2"), ("avx", "avx"), ("sve", "sve"))
@@ -35,13 +35,19 @@ def device_class(kind: str = "cpu", *, detail: str = "") -> str:
     >>> device_class("cuda", detail="sm90")
     'cuda-sm90'
     """
-    detail = detail or (_cpu() if kind == "cpu" else "")
+    detail = detail or (cpu_class() if kind == "cpu" else "")
     return f"{kind}-{detail}" if detail else kind
 
 
 @functools.cache
-def _cpu(table: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the widest vector instructions and the maker of the processor; libraries choose kernels by both."""
+def cpu_class(table: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the widest vector instructions and the maker of the processor; libraries choose kernels by both.
+
+    Parameters
+    ----------
+    table : path
+        What Linux says of its processors; elsewhere the architecture has to do.
+    """
     try:
         lines = [line.partition(":") for line in table.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:

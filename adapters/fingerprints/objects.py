@@ -129,7 +129,10 @@ def _state_of(value: Any) -> Iterator[tuple[str, Any]]:
         name: getattr(value, name)
         for base in type(value).__mro__
         for name, item in vars(base).items()
-        if isinstance(item, MemberDescriptorType) and base.__module__ != "builtins" and hasattr(value, name)
+        if isinstance(item, MemberDescriptorType)
+        and base.__module__ != "builtins"
+        and not name.startswith("__")
+        and hasattr(value, name)
     }
     own = getattr(value, "__dict__", {})
     for name, item in sorted({**slots, **own}.items(), key=lambda pair: str(pair[0])):

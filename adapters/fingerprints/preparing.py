@@ -64,9 +64,9 @@ def _of_callable(
     code = describe(preprocess.function, where=_WHERE, special=_describe_random)
     first, second = _outputs(run), _outputs(run)
     if first != second:
-        raise NotFingerprintable.because(
-            preprocess.function, _WHERE, "it gives different values for the same image, each time it is called"
-        )
+        reason = "it gives different values for the same image, each time it is called"
+        advice = "Leave out the steps that draw at random, which are for training."
+        raise NotFingerprintable.because(preprocess.function, _WHERE, reason, advice=advice)
     return {"kind": kind, "code": code, "probes": first}
 
 

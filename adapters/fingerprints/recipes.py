@@ -58,11 +58,12 @@ def _leaves(adapter: Adapter, tensors: dict[str, Any]) -> Iterator[list[Any]]:
     """Yield name, dtype and shape, and the digest of each weight and buffer."""
     try:
         for name, array in adapter.weights():
-            yield [name, tensors.get(name, [str(array.dtype), list(array.shape)]), digest_of(array)]
+            yield [name, *tensors.get(name, (str(array.dtype), list(array.shape))), digest_of(array)]
     except AdapterError:
         raise
     except Exception as error:  # each framework has its own
-        raise NotFingerprintable.because(adapter.model, "the model", f"its weights cannot be read ({error})") from error
+        reason, advice = f"its weights cannot be read ({error})", "Load the model's weights onto a device first."
+        raise NotFingerprintable.because(adapter.model, "the model", reason, advice=advice) from error
 
 
 def layer_recipe(request: LayerRequest, reduction: LayerReduction | None, dtype: str) -> dict[str, Any]:

@@ -63,5 +63,5 @@ def _describe(item: Any, number: int) -> list[Any]:
             return ["image", item.mode, list(item.size), _ABSENT]
     array = as_array(item, where)
     if array.dtype.hasobject:
-        raise NotFingerprintable.because(item, where, "an array of objects, whose bytes are addresses")
+        raise NotFingerprintable.because(item, where, "its dtype is object, so that its bytes are addresses")
     return ["array", str(getattr(item, "dtype", array.dtype)), list(array.shape), digest_of(array)]

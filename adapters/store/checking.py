@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +16,16 @@ from .commits import chunk_place
 from .digests import new_hasher
 from .documents import read_document
 from .entry import Entry
-from .errors import StoreCorruptError
+from .errors import StoreCorruptError, StoreReadError, reading_from
 from .files import Files
 from .keeping import bytes_of, entry_contents, layer_contents, layer_folders, read_body
-from .layout import Compression, LayerRecord
+from .layout import LayerRecord
 
 __all__ = ["Damage", "digest_file", "layer_in", "unsound_notes", "verify"]
 
 _READ_BYTES = 2**20
+_IS_DAMAGE = (errno.ENOENT, errno.EIO)  # other errors, as too many open files, say nothing about the chunk
 _FEW = 16  # chunks that are read as fast by one thread
-_POLICIES: tuple[Compression, ...] = ("none", "zstd")
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,8 @@ def _in_layer(entry: Entry, folder: str) -> Iterator[Damage]:
         yield Damage(f"{folder}/layer.json", "and the copy in zarr.json are both damaged or belong to another layer")
         return
     body: Any = read_body(entry.path / folder / "layer.json", "layer", entry.key)
-    candidates = [layer_contents(entry.key, body, entry.grid(layer), compression) for compression in _POLICIES]
-    for name in ("layer.json", "zarr.json"):
-        if bytes_of(entry.path / folder / name) not in [contents[name] for contents in candidates]:
+    for name, data in layer_contents(entry.key, body, entry.grid(layer)).items():
+        if bytes_of(entry.path / folder / name) != data:
             yield Damage(f"{folder}/{name}", "is not what was written")
 
 
@@ -166,15 +166,15 @@ def _problem_of(entry: Entry, name: str, full: bool) -> str:
     """Return what is wrong with a chunk; an empty text where nothing is."""
     path, records = entry.path / name, entry.commits.find(name)
     try:
-        n_bytes = path.stat().st_size
-    except OSError as error:
-        return f"cannot be found ({error.strerror})"
+        with reading_from(path):
+            n_bytes = path.stat().st_size
+            found = digest_file(entry.files, path) if full else None
+    except StoreReadError as error:
+        if error.errno not in _IS_DAMAGE:
+            raise
+        return "is gone" if error.errno == errno.ENOENT else "cannot be read any more"
     if all(record.n_bytes != n_bytes for record in records):
         return f"has {n_bytes:,} bytes, and {records[0].n_bytes:,} were written"
-    if not full:
+    if found is None or any(record.blake3 == found for record in records):
         return ""
-    try:
-        found = digest_file(entry.files, path)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return "" if any(each.blake3 == found for each in records) else "is not what was written (its digest is another)"
+    return "is not what was written (its digest is another)"

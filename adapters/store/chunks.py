@@ -18,7 +18,8 @@ from .layout import CHECKSUM_BYTES, Grid
 __all__ = ["UnfinishedChunk"]
 
 _FLUSH_BYTES = 2**19  # smaller pieces are put together first: a call of the system costs as much as copying them
-_ZEROS = np.zeros(2**20, np.uint8)
+_STEP_BYTES = 2**20  # what is written, hashed and checked while it is in the processor's cache
+_ZEROS = np.zeros(_STEP_BYTES, np.uint8)
 
 
 class UnfinishedChunk:
@@ -98,9 +99,10 @@ class UnfinishedChunk:
         self._write(np.frombuffer(pending, np.uint8))
 
     def _write(self, data: np.ndarray) -> None:
-        if data.nbytes:
-            write_all(self._files, self._opened(), data.data)
-            self._count(data)
+        for start in range(0, data.nbytes, _STEP_BYTES):
+            part = data[start : start + _STEP_BYTES]
+            write_all(self._files, self._opened(), part.data)
+            self._count(part)
 
     def _count(self, data: np.ndarray) -> None:
         self._n_bytes += data.nbytes

@@ -10,24 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from .commits import ChunkRecord, Commits, chunk_name
 from .documents import read_document, seal
-from .errors import NotStoredError, StoreMismatchError, writing_to
-from .files import Files, sync_folder, write_durably
-from .keeping import add_layer, layer_folders, read_body, read_layer
-from .layout import Compression, Grid, LayerRecord, columns_per_chunk
+from .errors import NotStoredError, writing_to
+from .files import Files, write_durably
+from .layout import Compression, Grid, LayerRecord
 from .leasing import Lease
+from .placed import CompressionPolicy, PlacedLayers
 from .reading import read_values
 from .selecting import Selection
 from .writing import ShardWriter
 
-__all__ = ["CompressionPolicy", "Entry"]
+__all__ = ["Entry"]
 
-CompressionPolicy = Literal["none", "zstd", "auto"]
 _QUEUE_BYTES = 256 * 2**20
 
 
@@ -66,10 +65,10 @@ class Entry:
         self.shard_rows = int(body["shard_rows"])
         self.files = files or Files()
         self.commits = Commits(path, key, self.files)
-        self._compression, self._threads = compression, threads
-        self._compression_of: dict[str, Compression] = {}
-        self._grids: dict[str, Grid] = {}
-        self._added: dict[str, tuple[int, int]] = {}
+        self._threads = threads
+        self._placed = PlacedLayers(
+            self.files, path, key, n_rows=self.n_rows, shard_rows=self.shard_rows, policy=compression
+        )
 
     @property
     def n_shards(self) -> int:
@@ -90,10 +89,7 @@ class Entry:
 
     def layers(self) -> dict[str, LayerRecord]:
         """Return the layers that were added, by digest, in the order in which they were added."""
-        found = (read_body(self.path / each / "layer.json", "layer", self.key) for each in layer_folders(self.path))
-        bodies = sorted((body for body in found if body is not None), key=lambda body: body["added"])
-        records = [LayerRecord.from_dict(body["layer"]) for body in bodies]
-        return {record.digest: record for record in records}
+        return self._placed.records()
 
     def add_layers(self, layers: Sequence[LayerRecord]) -> None:
         """Make a place for layers; those that are there stay as they are.
@@ -105,15 +101,7 @@ class Entry:
         StoreWriteError
             If the disk refuses.
         """
-        now, is_new = time.time_ns(), []
-        with writing_to(self.path):
-            for place, layer in enumerate(layers):
-                if layer.digest not in self._compression_of:
-                    self._added.setdefault(layer.digest, (now, place))
-                    if self._compression != "auto":
-                        is_new.append(self._add_layer(layer, self._compression))
-            if any(is_new):
-                sync_folder(self.files, self.path / "layers")
+        self._placed.add(layers)
 
     def missing(self, layers: Sequence[LayerRecord]) -> dict[int, list[LayerRecord]]:
         """Return the shards that have to be computed, each with the layers that it lacks.
@@ -122,7 +110,7 @@ class Entry:
         """
         self.commits.refresh()
         for layer in layers:
-            self._look_up(layer)
+            self._placed.look_up(layer)
         lacking = {shard: [layer for layer in layers if not self._has(layer, shard)] for shard in range(self.n_shards)}
         return {shard: each for shard, each in lacking.items() if each}
 
@@ -133,7 +121,7 @@ class Entry:
 
     def has(self, layer: LayerRecord, shard: int) -> bool:
         """Tell whether a shard of a layer was there at the last look at the commit records."""
-        self._look_up(layer)
+        self._placed.look_up(layer)
         return self._has(layer, shard)
 
     def writer(self, *, threads: int | None = None, queue_bytes: int = _QUEUE_BYTES) -> ShardWriter:
@@ -183,8 +171,7 @@ class Entry:
 
     def grid(self, layer: LayerRecord) -> Grid:
         """Return how a layer is cut into chunks."""
-        self._look_up(layer)
-        return self._grids[layer.digest]
+        return self._placed.grid(layer)
 
     def presentations(self) -> dict[str, Any] | None:
         """Return the table of presentations that the first writer left, or None.
@@ -229,14 +216,15 @@ class Entry:
 
     def compression_of(self, layer: LayerRecord) -> Compression | None:
         """Return how a layer's chunks are kept; None where that is decided with its first chunk."""
-        self._look_up(layer)
-        return self._compression_of.get(layer.digest)
+        return self._placed.compression(layer)
 
     def decide_compression(self, layer: LayerRecord, is_worthwhile: bool) -> Compression:
         """Settle how a layer is kept; whoever was first has decided for all."""
-        if self._add_layer(layer, "zstd" if is_worthwhile else "none"):
-            sync_folder(self.files, self.path / "layers")
-        return self._compression_of[layer.digest]
+        return self._placed.decide(layer, is_worthwhile)
+
+    def make_room(self, layer: LayerRecord, shard: int) -> None:
+        """Make the folders that the chunks of a shard need; durable on return."""
+        self._placed.make_room(layer, shard)
 
     def chunk_names(self, layers: Iterable[LayerRecord]) -> list[str]:
         """Return the paths of all chunks of some layers, within the entry."""
@@ -247,30 +235,8 @@ class Entry:
             for block in range(self.grid(layer).n_blocks)
         ]
 
-    def _add_layer(self, layer: LayerRecord, compression: Compression) -> bool:
-        grid, added = self.grid(layer), self._added[layer.digest]
-        is_new = add_layer(self.files, self.path, self.key, layer, grid, compression, added)
-        self._look_up(layer)
-        if layer.digest not in self._compression_of or self.grid(layer) != grid:
-            raise StoreMismatchError(
-                f"Layer {layer.requested!r} was added to entry {self.key[:12]} by another process just now, and is cut "
-                f"otherwise there. Run the same extraction again: it goes on with what is there."
-            )
-        return is_new
-
-    def _look_up(self, layer: LayerRecord) -> None:
-        """Learn how a layer is cut and kept, until it is known: it may be added by another process at any time."""
-        if layer.digest in self._compression_of:
-            return
-        columns = columns_per_chunk(layer, self.shard_rows)
-        grid = Grid(self.n_rows, layer.n_units, self.shard_rows, columns, layer.numpy_dtype)
-        found = read_layer(self.path, self.key, layer, grid)
-        if found is not None:
-            grid, self._compression_of[layer.digest] = found
-        self._grids[layer.digest] = grid
-
     def _has(self, layer: LayerRecord, shard: int) -> bool:
-        names = (chunk_name(layer.folder, shard, block) for block in range(self._grids[layer.digest].n_blocks))
+        names = (chunk_name(layer.folder, shard, block) for block in range(self._placed.known_grid(layer).n_blocks))
         return all(self._is_there(name) for name in names)
 
     def _find(self, layer: LayerRecord, shard: int, block: int) -> tuple[Path, tuple[ChunkRecord, ...]]:

@@ -200,7 +200,7 @@ def make_folders(files: Files, path: Path) -> None:
             files.make_folder(folder)
         except FileExistsError:
             if not folder.is_dir():
-                raise
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
         sync_folder(files, folder.parent)  # also where another process made it: it may not be on the disk yet
 
 

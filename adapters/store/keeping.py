@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ __all__ = [
     "layer_contents",
     "layer_folders",
     "read_body",
-    "read_layer",
 ]
 
 _LAYER_FOLDER = re.compile(r"[0-9a-f]{20}")
@@ -44,8 +42,8 @@ def entry_contents(
 
 def add_layer(
     files: Files, path: Path, key: str, layer: LayerRecord, grid: Grid, compression: Compression, added: Sequence[int]
-) -> bool:
-    """Make the folder of a layer, unless it is there; tell whether it is new.
+) -> None:
+    """Make the folder of a layer, unless it is there.
 
     The caller brings the folder ``layers`` to the disk.
 
@@ -63,22 +61,22 @@ def add_layer(
         Tells its place among the layers: they are sorted by it.
     """
     target = path / layer.folder
-    body = {"layer": layer.to_dict(), "columns": grid.columns, "added": list(added)}
-    contents = layer_contents(key, body, grid, compression)
+    body = {"layer": layer.to_dict(), "columns": grid.columns, "compression": compression, "added": list(added)}
+    contents = layer_contents(key, body, grid)
     if not target.exists():
         prepared = prepare_folder(files, {"c": None, **contents}, path / "temporary")
-        return rename_if_first(files, prepared, target)
-    if not any((target / name).exists() for name in contents):  # both were damaged, and repair took them away
+        rename_if_first(files, prepared, target)
+    elif not any((target / name).exists() for name in contents):  # both were damaged, and repair took them away
         for name in sorted(contents, reverse=True):
             write_durably(files, target / name, contents[name], path / "temporary")
-    return False
 
 
-def layer_contents(key: str, body: Mapping[str, Any], grid: Grid, compression: Compression) -> dict[str, bytes]:
+def layer_contents(key: str, body: Mapping[str, Any], grid: Grid) -> dict[str, bytes]:
     """Return the files that describe a layer."""
     document = seal("layer", key, body)
     layer = LayerRecord.from_dict(body["layer"])
-    return {"layer.json": document, "zarr.json": array_metadata(layer, grid, compression, json.loads(document))}
+    metadata = array_metadata(layer, grid, body["compression"], json.loads(document))
+    return {"layer.json": document, "zarr.json": metadata}
 
 
 def layer_folders(path: Path) -> list[str]:
@@ -96,51 +94,17 @@ def read_body(path: Path, kind: str, key: str) -> dict[str, Any] | None:
     StoreCorruptError
         If neither is sound.
     """
+    damage: StoreCorruptError | None = None
     with reading_from(path):
         try:
-            body = read_document(path, kind, key)
+            if (body := read_document(path, kind, key)) is not None:
+                return body
         except StoreCorruptError as error:
-            damage: StoreCorruptError | None = error
-        else:
-            damage = None
-        if body is not None:
-            return body
+            damage = error
         copy = _copy_in(path.with_name("zarr.json"), kind, key)
     if copy is None and damage is not None:
         raise damage
     return copy
-
-
-def read_layer(path: Path, key: str, layer: LayerRecord, grid: Grid) -> tuple[Grid, Compression] | None:
-    """Return how a layer is cut and how its chunks are kept, or None where the layer has no place yet.
-
-    Parameters
-    ----------
-    path, key : Path, str
-        Of the entry.
-    layer : LayerRecord
-        Which layer.
-    grid : Grid
-        How it would be cut if it were new.
-
-    Raises
-    ------
-    StoreCorruptError
-        If its ``zarr.json`` is not what was written.
-    """
-    folder = path / layer.folder
-    body = read_body(folder / "layer.json", "layer", key)
-    if body is None:
-        return None
-    found, data = replace(grid, columns=int(body["columns"])), bytes_of(folder / "zarr.json")
-    policies: tuple[Compression, ...] = ("none", "zstd")
-    for compression in policies:
-        if data == layer_contents(key, body, found, compression)["zarr.json"]:
-            return found, compression
-    raise StoreCorruptError(
-        f"{folder / 'zarr.json'} is not what was written there, so it does not tell how layer {layer.requested!r} is "
-        f"kept. Mend the entry with: brain-adapters cache repair {key[:12]}"
-    )
 
 
 def bytes_of(path: Path) -> bytes:

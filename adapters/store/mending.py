@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from .checking import Damage, digest_file, layer_in, unsound_notes, verify
 from .commits import ChunkRecord, chunk_place
 from .entry import Entry
-from .errors import StoreCorruptError, writing_to
+from .errors import writing_to
 from .files import write_durably
 from .keeping import bytes_of, entry_contents, layer_contents, layer_folders, read_body
-from .layout import Compression, LayerRecord
+from .layout import LayerRecord
 from .placing import note_completion
 
 __all__ = ["Repaired", "repair"]
@@ -77,26 +77,8 @@ def _mend_descriptions(entry: Entry) -> None:
 def _mend_layer(entry: Entry, layer: LayerRecord) -> None:
     body = read_body(entry.path / layer.folder / "layer.json", "layer", entry.key)
     if body is not None:
-        grid, compression = entry.grid(layer), _compression_of(entry, layer)
-        for name, data in layer_contents(entry.key, body, grid, compression).items():
+        for name, data in layer_contents(entry.key, body, entry.grid(layer)).items():
             _write_if_other(entry, f"{layer.folder}/{name}", data)
-
-
-def _compression_of(entry: Entry, layer: LayerRecord) -> Compression:
-    """Return how a layer is kept: by its description, else by what was recorded of its chunks."""
-    try:
-        found = entry.compression_of(layer)
-    except StoreCorruptError:
-        found = None
-    if found is not None:
-        return found
-    recorded = {
-        record.compression
-        for name in entry.commits.all_chunks()
-        if chunk_place(name)[0] == layer.folder
-        for record in entry.commits.find(name)
-    }
-    return "zstd" if "zstd" in recorded else "none"
 
 
 def _write_if_other(entry: Entry, name: str, data: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,6 @@ def commit(
                 placed.update(_place(entry, layer, shard, chunks))
         for folder in sorted({Path(name).parent for name in placed}):
             sync_folder(entry.files, entry.path / folder)
-            sync_folder(entry.files, entry.path / folder.parent)
         if placed:
             entry.commits.write(shard, placed, skipped)
 
@@ -61,8 +59,7 @@ def note_completion(entry: Entry) -> None:
 
 
 def _place(entry: Entry, layer: LayerRecord, shard: int, chunks: Sequence[FinishedChunk]) -> dict[str, ChunkRecord]:
-    with suppress(FileExistsError):
-        entry.files.make_folder(entry.path / layer.folder / "c" / str(shard))
+    entry.make_room(layer, shard)
     placed = {}
     for block, (path, record) in enumerate(chunks):
         name = chunk_name(layer.folder, shard, block)

@@ -26,7 +26,8 @@ FindChunk = Callable[[int, int], tuple[Path, tuple[ChunkRecord, ...]]]
 _BUFFER_BYTES = 2**24
 _GAP_BYTES = 2**15  # reading over a gap of this size costs no more than one more call of the system
 _PARALLEL_BYTES = 2**23
-_ZEROS = np.zeros(2**20, np.uint8)
+_STEP_BYTES = 2**20  # what is read and checked while it is in the processor's cache
+_ZEROS = np.zeros(_STEP_BYTES, np.uint8)
 
 
 def read_values(
@@ -121,8 +122,11 @@ class _Chunk:
         """Read a whole chunk and hold it against its checksum."""
         first = int(self.rows.to[0])
         values = self.values[first : first + len(self.rows.to)].reshape(-1).view(np.uint8)
-        self._fill(descriptor, values, 0, path)
-        found = checksum(values)
+        found = 0
+        for start in range(0, values.nbytes, _STEP_BYTES):
+            part = values[start : start + _STEP_BYTES]
+            self._fill(descriptor, part, start, path)
+            found = checksum(part, found)
         for start in range(values.nbytes, self.grid.chunk_bytes, len(_ZEROS)):
             found = checksum(_ZEROS[: self.grid.chunk_bytes - start], found)
         trailer = np.empty(CHECKSUM_BYTES, np.uint8)

@@ -24,17 +24,21 @@ class Lane:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lanes = lanes
         self._thread = threading.Thread(target=self._work, name=f"store-writer-{number}", daemon=True)
-        self._thread.start()
+        self._is_started = False
 
     def put(self, run: Callable[[], None], n_bytes: int = 0) -> None:
         """Queue a task that holds so many bytes; the caller has asked `Lanes.wait_for_room`."""
         self._lanes.changed(1, n_bytes)
         self._tasks.put(_Task(run, n_bytes))
+        if not self._is_started:
+            self._is_started = True
+            self._thread.start()
 
     def stop(self) -> None:
         """Let the thread end after the tasks that it has."""
-        self._tasks.put(None)
-        self._thread.join()
+        if self._is_started:
+            self._tasks.put(None)
+            self._thread.join()
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import writing_to
+from .files import sync_folder
 from .layout import LayerRecord
 from .leasing import Lease
 from .placing import note_completion
@@ -119,6 +121,10 @@ class ShardWriter:
         self._lanes.raise_error()
 
     def __enter__(self) -> ShardWriter:
+        entry = self._entry
+        with writing_to(entry.path):  # another process may have made and filled it, and not have come to this
+            for folder in (entry.path / "commits", entry.path, *entry.path.parents[:3]):
+                sync_folder(entry.files, folder)
         self._lease.__enter__()
         return self
 

@@ -159,6 +159,7 @@ def _advise(folder: Path) -> str:
 
 def _plain_wrapper(activations_model: Any) -> Any:
     """Return Brain-Score's ``PytorchWrapper`` if all that it does is to read a module's layers; None otherwise."""
+    from brainscore_vision.model_helpers.activations.core import ActivationsExtractorHelper
     from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper as TheirWrapper
 
     if not isinstance(activations_model, TheirWrapper):  # disable_activation_caching puts an object around it
@@ -170,4 +171,5 @@ def _plain_wrapper(activations_model: Any) -> Any:
         inspect.getattr_static(kind, name) is inspect.getattr_static(TheirWrapper, name) for name in _READS_LAYERS
     )
     has_hooks = extractor._batch_activations_hooks or extractor._stimulus_set_hooks
-    return activations_model if reads_plainly and not has_hooks else None
+    is_plain = reads_plainly and type(extractor) is ActivationsExtractorHelper and not has_hooks
+    return activations_model if is_plain else None

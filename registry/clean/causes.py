@@ -56,6 +56,11 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "include=['{name}.py'], and write the submission again.",
     ),
     (
+        r"operator torchvision::\w+ does not exist",
+        "The index gave a torch without CUDA and a torchvision with it, or the other way round. Let both come from "
+        "one, such as PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu, and give a new --work FOLDER.",
+    ),
+    (
         r"MemoryError|out of memory|was ended by signal 9",
         "It took more memory than there is. List fewer or smaller layers; the server has limits, too.",
     ),

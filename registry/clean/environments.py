@@ -30,7 +30,7 @@ __all__ = ["BRAINSCORE", "Environment", "base_environment", "plugin_environment"
 BRAINSCORE = "2.4.2"
 _STAMP = "complete.json"
 _CONFLICTS = "conflicts.txt"
-_PATIENCE = "60"  # seconds that pip waits for a server which does not answer, six times
+_PATIENCE = "30"  # seconds that pip waits for a server which does not answer, six times for each package
 # Variables of pip's that would let it install elsewhere, or not at all; and those that decide what it installs.
 _MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_DRY_RUN", "PIP_NO_DEPS")
 _DECIDING = ("PIP_CONSTRAINT", "PIP_PRE")

@@ -61,7 +61,7 @@ def test_an_extractor_is_checked_on_layers_from_early_to_late_and_left_as_found(
     extractor = adapters.wrap(model, preprocessing=adapters.raw(32), identifier="mine")
     state = torch.random.get_rng_state()
     report, _ = run(extractor)
-    assert report.steps[2].finding.startswith("0 1,568 features, 1 1,568 features, 2 392 features")
+    assert report.steps[2].finding.startswith("'0' with 1,568 features, '1' with 1,568 features, '2' with 392 features")
     assert model.training
     assert all(not module._forward_hooks for module in model.modules())
     assert extractor.identifier == "mine"
@@ -98,7 +98,7 @@ def test_declared_commitments_are_kept_and_a_small_readout_will_do() -> None:
     report, _ = run(entry)
     assert report.layer == "1, 5"
     assert "as region_layer_map says" in report.steps[4].finding
-    assert "6 10 features" in report.steps[2].finding
+    assert "'6' with 10 features" in report.steps[2].finding
     assert "padded with grey for a screen of 12 degrees" in report.steps[3].finding
     assert report.score.attrs["n_features"] == 1568 + 40
 

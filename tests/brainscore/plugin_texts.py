@@ -32,6 +32,7 @@ def committed(identifier, activations_model):
 """
 OWN = """
 from ..plain import net, committed, model_registry, PytorchWrapper
+from brainscore_vision.model_helpers.activations.core import ActivationsExtractorHelper
 
 
 class Own(PytorchWrapper):
@@ -47,6 +48,16 @@ class Halved(PytorchWrapper):
         return layer.register_forward_hook(hook)
 
 
+class HalvingHelper(ActivationsExtractorHelper):
+    def _get_activations_batched(self, *args, **kwargs):
+        return {layer: values / 2 for layer, values in super()._get_activations_batched(*args, **kwargs).items()}
+
+
+class OtherHelper(PytorchWrapper):
+    def _build_extractor(self, *args, **kwargs):
+        return HalvingHelper(*args, **kwargs)
+
+
 def hooked():
     wrapper = net()
     wrapper.register_batch_activations_hook(lambda batch: batch)
@@ -55,6 +66,7 @@ def hooked():
 
 model_registry['own_activations'] = lambda: committed('own_activations', net(Own))
 model_registry['halved'] = lambda: committed('halved', net(Halved))
+model_registry['own_helper'] = lambda: committed('own_helper', net(OtherHelper))
 model_registry['hooked'] = lambda: committed('hooked', hooked())
 """
 PLUGINS = {

@@ -39,6 +39,8 @@ from registry import register_model
 @register_model({OPTIONS.format(layers="'0', '3'")})
 def clean_torch():
     os.write(1, b"caf\\xe9\\n")  # which is no UTF-8
+    if not os.path.isabs(os.environ.get("BRAIN_ADAPTERS_WEIGHTS", "/")):
+        raise OSError("a relative folder was handed on, and this runs in another one")
     torch.manual_seed(0)
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 40)
@@ -123,7 +125,8 @@ def changed(path: Path, folder: Path, file: str, text: Callable[[str], str]) -> 
     return folder / path.name
 
 
-def test_good_submission_after_a_check_that_was_killed(torch_zip: Path, tmp_path: Path):
+def test_good_submission_after_a_check_that_was_killed(torch_zip: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BRAIN_ADAPTERS_WEIGHTS", "copied")
     work = tmp_path / "work"
     arguments = ["check", "--clean", str(torch_zip), "--reuse", sys.prefix, "--work", str(work)]
     killed = subprocess.Popen(

@@ -55,6 +55,7 @@ def test_identifiers_are_those_that_brainscore_finds():
 def test_a_comment_or_a_private_folder_registers_nothing(overlay: Path):
     assert registry.list_models(source="brainscore") == [
         *("broken", "broken_alone", "broken_setup", "conditional", "halved", "hooked", "own_activations"),
+        "own_helper",
         *("scaled", "tiny-net", "uncached", "unreachable"),
     ]
 
@@ -78,7 +79,9 @@ def test_layers_and_reference_of_a_plugin(overlay: Path):
     assert registry.get_bibtex("halved") == ""
 
 
-@pytest.mark.parametrize(("identifier", "factor"), [("own_activations", 2), ("halved", 0.5), ("hooked", 1)])
+@pytest.mark.parametrize(
+    ("identifier", "factor"), [("own_activations", 2), ("halved", 0.5), ("hooked", 1), ("own_helper", 0.5)]
+)
 def test_plugin_with_values_of_its_own_stays_a_brain_model(
     overlay: Path, image_paths: list[str], identifier: str, factor: float
 ):

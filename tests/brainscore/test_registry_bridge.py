@@ -215,6 +215,19 @@ def test_command_line_of_brainscore_scores_registered_models(tmp_path: Path, ima
     assert "shell_net" in done.stdout
 
 
+def test_command_line_says_what_is_wrong_with_the_file(tmp_path: Path, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(tmp_path / "gone.py"), "score", "--model_identifier=shell_net"])
+    assert stopped.value.code == 2
+    assert f"error: There is no file {tmp_path / 'gone.py'}; expected a Python file" in capsys.readouterr().err
+
+
+def test_unknown_identifier_names_the_nearest_that_is_registered(models: Registry):
+    with pytest.raises(AssertionError, match="No registrations found for smal_net") as failed:
+        brainscore_vision.load_model("smal_net")
+    assert failed.value.__notes__ == ["It is no registered model, either. Did you mean 'small_net'?"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["my_models.py"], ["my_models.py", "test_plugins"]])
 def test_command_line_without_the_command(arguments: list[str], capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit) as stopped:

@@ -101,6 +101,9 @@ PRIVATE: dict[tuple[str, str], Callable[[], bool]] = {
     ("tensorflow", "_is_graph_network"): lambda: keras_model("tf_keras")._is_graph_network,
     ("keras", "_functional"): lambda: hasattr(keras_model(), "_functional"),
     ("keras", "_layers"): lambda: len(keras_model()._layers) > 0,
+    ("keras", "_nodes_by_depth"): lambda: len(keras_model()._functional._nodes_by_depth) > 1,
+    ("keras", "_inputs_struct"): lambda: hasattr(keras_model()._functional, "_inputs_struct"),
+    ("keras", "_outputs_struct"): lambda: hasattr(keras_model()._functional, "_outputs_struct"),
     ("keras", "_remat_mode"): lambda: "_remat_mode" in vars(keras_model().layers[-1]),
     ("keras", "_modules"): lambda: "0" in module_of("torch").nn.Sequential(module_of("torch").nn.ReLU())._modules,
     ("keras", "_version"): lambda: module_of("torch").zeros(1)._version == 0,
@@ -117,6 +120,10 @@ PRIVATE: dict[tuple[str, str], Callable[[], bool]] = {
     ("pytorch", "_orig_mod"): lambda: hasattr(compiled_torch_module(), "_orig_mod"),
     ("pytorch", "_parameters"): lambda: "weight" in module_of("torch").nn.Linear(1, 1)._parameters,
     ("pytorch", "_buffers"): lambda: "running_mean" in module_of("torch").nn.BatchNorm1d(1)._buffers,
+    ("pytorch", "_forward_hooks"): lambda: module_of("torch").nn.Linear(1, 1)._forward_hooks == {},
+    ("pytorch", "_forward_pre_hooks"): lambda: module_of("torch").nn.Linear(1, 1)._forward_pre_hooks == {},
+    ("pytorch", "_global_forward_hooks"): names("torch.nn.modules.module", "_global_forward_hooks"),
+    ("pytorch", "_global_forward_pre_hooks"): names("torch.nn.modules.module", "_global_forward_pre_hooks"),
     ("pytorch", "_version"): lambda: module_of("torch").zeros(1)._version == 0,
     ("pytorch", "_get_default_mps_generator"): lambda: hasattr(module_of("torch").mps, "_get_default_mps_generator"),
     ("pytorch", "_compiled_call_impl"): lambda: hasattr(module_of("torch").nn.Linear(1, 1), "_compiled_call_impl"),
@@ -126,6 +133,9 @@ HARMLESS = {
     *(("tensorflow", name) for name in ("_tf_", "_output_shapes", "_Arg")),
     *(("keras", name) for name in ("_self_", "_obj_type", "_compile_config", "_compiled_trainable_state")),
     *(("keras", name) for name in ("_eval_epoch_iterator", "_jax_state", "_jax_state_synced")),
+    *(("tensorflow", name) for name in ("_class", "_construction_context", "_input_shapes")),
+    *(("keras", name) for name in ("_constraint", "_initializer", "_regularizer", "_DictWrapper", "_TupleWrapper")),
+    *(("pytorch", name) for name in ("_name_or_path", "_commit_hash", "_is_torch_compile")),
     ("jax", "_fields"),  # of a namedtuple, as Python documents
 }
 

@@ -32,6 +32,10 @@ def zip_path(good: Entries, tmp_path: Path) -> Path:
         (("--clean", "{nets}"), "Write it first: brain-adapters package {nets} --out out"),
         (("--clean", "{zip}", "--reuse", "gone"), "There is no folder gone; expected an environment"),
         (("--clean", "{zip}", "--constraints", "gone.txt"), "There is no file gone.txt; expected constraints"),
+        (
+            ("--clean", "{zip}", "--reuse", ".", "--brainscore", "2.4.1"),
+            "say what to install, and --reuse installs nothing.",
+        ),
         (("{zip}",), "Check it with: brain-adapters check --clean {zip}"),
         (("net", "--reuse", "env"), "--reuse goes with --clean only"),
     ],

@@ -210,8 +210,10 @@ def test_pip_that_fails(
     monkeypatch.setenv("TINY_DOES", does)
     log = tmp_path / "plugin.log"
     folder = plugin(tmp_path / "plugin", requirements, builds=TINY_SETUP if does else ())
+    before = set(shared.iterdir())
     with pytest.raises(StepError, match=r"pip ended with 1\. It last said:") as caught:
         plugin_environment(shared, base, folder, log)
+    assert not [path for path in set(shared.iterdir()) - before if path.is_dir()]  # gigabytes, perhaps
     assert said in log.read_text()
     assert fix in fix_for(str(caught.value), log)
 

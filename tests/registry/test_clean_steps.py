@@ -122,6 +122,7 @@ def test_what_is_left_out_does_not_fail(reporter: Reporter):
         ("The virtual environment was not created because ensurepip is not available.", "apt install python3-venv"),
         ("ModuleNotFoundError: No module named 'gizmo.parts'", "requirements=['gizmo'] (as pip calls it)"),
         ("DownloadError: BRAIN_ADAPTERS_OFFLINE is set, so nothing is downloaded.", "Unset BRAIN_ADAPTERS_OFFLINE"),
+        ("RuntimeError: operator torchvision::nms does not exist", "from one, such as PIP_EXTRA_INDEX_URL="),
         ("ZeroDivisionError: division by zero", "The log shows where."),
     ],
 )

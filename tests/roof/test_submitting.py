@@ -65,7 +65,7 @@ def test_package_and_validate(run, models_file: Path, tmp_path: Path, layout: st
     path = Path(result.stdout.strip())
     assert path == tmp_path / "out" / name
     assert zipfile.is_zipfile(path)
-    assert f"brain-adapters validate {path}" in result.stderr
+    assert f"brain-adapters check --clean {path}" in result.stderr
     assert f"brain-adapters check {models_file}:small_net" in result.stderr
     assert "Packed for small_net: my_models.py\n" in result.stderr
     result = run("validate", path)

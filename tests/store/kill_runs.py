@@ -77,7 +77,7 @@ def survive(folder: Path, n_kills: int, n_writers: int, compression: Any, seed: 
     start = time.perf_counter()
     for number in range(3):
         os.waitpid(start_writer(folder / f"usual-{number}", compression, number), 0)
-    usual = (time.perf_counter() - start) / 3 * max(1, n_writers / 2)
+    usual = (time.perf_counter() - start) / 3 * 0.7
     n_killed = n_runs = 0
     problems: list[str] = []
     while n_killed < n_kills:

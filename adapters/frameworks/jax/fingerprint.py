@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Literal
 
 from ...fingerprints import Describer, jax_numerics, key_of
@@ -30,11 +31,6 @@ _UNUSED = frozenset({
     *("jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "fwd", "bwd", "symbolic_zeros", "differentiated"),
     *("linear", "transpose", "transpose_jaxpr_thunk", "res_tree", "donated_invars", "keep_unused", "inline"),
 })  # fmt: skip
-# what operations are told in their own words
-_INTERNAL = (
-    *("jax._src.lax", "jax._src.sharding", "jax._src.named_sharding", "jax._src.mesh", "jax._src.layout"),
-    *("jax._src.core", "jax._src.state", "jax._src.custom_partitioning", "jaxlib"),
-)
 _NAMED = frozenset({"jit", "pjit", "closed_call", "core_call"})
 
 
@@ -123,14 +119,17 @@ class _Program:
         """Describe what programs of JAX consist of; see `adapters.fingerprints.Special`."""
         if isinstance(value, Call):
             return {"call": _ADDRESS.sub("", repr(value))}
-        if hasattr(value, "eqns"):
-            return {"program": self.open(value)}
         if hasattr(value, "jaxpr") and hasattr(value, "consts"):
             return {"program": self.closed(value)}
+        if hasattr(value, "eqns"):
+            return {"program": self.open(value)}
         if isinstance(value, jax.Array):
             is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
             return {"key": describer(jax.random.key_data(value), where)} if is_key else NotImplemented
-        if isinstance(value, jax.tree_util.PyTreeDef) or type(value).__module__.startswith(_INTERNAL):
+        is_internal = type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+        if is_internal and hasattr(value, "__array__"):
+            return describer(np.asarray(value), where)
+        if is_internal and not callable(value):  # what an operation is told, in JAX's own words
             return {type(value).__name__: _ADDRESS.sub("", str(value))}
         return NotImplemented
 

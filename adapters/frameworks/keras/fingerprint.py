@@ -21,7 +21,11 @@ __all__ = ["numerics_of", "structure_of"]
 
 _ONLY_TRAINED = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
 # what Keras writes into every layer, and what it computes from the rest when a layer is built
-_KEPT = frozenset({"name", "build", "quantize", "built", "call_signature_parameters", "supports_jit"})
+_KEPT = frozenset({
+    *("name", "build", "quantize", "built", "call_signature_parameters", "supports_jit"),
+    *("is_awq_calibrated", "is_gptq_calibrated"),  # written when weights are loaded
+})  # fmt: skip
+_TRAINED_NAMES = ("_initializer", "_regularizer", "_constraint")
 _CHECKPOINTS = "_self_"
 _OURS = "keras"
 
@@ -79,7 +83,7 @@ class _Layers:
             "attributes": {
                 name: self._describe(value, f"attribute {name!r} of {where}")
                 for name, value in sorted(_attributes_of(operation))
-                if name not in self._kept and not isinstance(value, _ONLY_TRAINED)
+                if name not in self._kept
             },
             "dtype": None if policy is None else policy.name,
             "graph": self._graph(operation, where) if hasattr(operation, "_nodes_by_depth") else None,
@@ -141,10 +145,11 @@ def _called(name: str) -> str:
 
 
 def _attributes_of(operation: Any) -> Iterator[tuple[str, Any]]:
-    """Yield attributes; not the seed of a layer of Keras's own, which draws from its generator only."""
+    """Yield attributes but those of training; and not the seed of Keras's own layers, which draw from a generator."""
     is_own = type(operation).__module__.partition(".")[0] == _OURS
     for name, value in vars(operation).items():
-        if not name.startswith(_CHECKPOINTS) and not (is_own and name == "seed"):
+        is_unused = is_own and (name == "seed" or name.endswith(_TRAINED_NAMES))
+        if not (is_unused or name.startswith(_CHECKPOINTS) or isinstance(value, _ONLY_TRAINED)):
             yield name, value
 
 

@@ -26,6 +26,7 @@ from .fingerprint import numerics_of, structure_of
 from .graph import cut_to, digest_of, files_of, image_input, seed_random_nodes, set_to_inference, tensors_in
 from .layout import channel_axes
 from .listing import Listing, is_floating_array, list_nodes
+from .reducing import append_reductions, given_arrays
 from .sessions import Reading, choose_providers, start_session
 
 __all__ = ["OnnxAdapter"]
@@ -78,7 +79,7 @@ class OnnxAdapter(Adapter):
         self._image = image_input(graph, self._name)
         self._listed: OrderedDict[Hashable, Listing] = OrderedDict()
         self._files: tuple[Hashable, tuple[Path, ...]] = (None, ())
-        self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
+        self._readings: OrderedDict[Hashable, tuple[Reading, dict[str, str]]] = OrderedDict()
 
     @classmethod
     def accepts(cls, model: object) -> bool:
@@ -121,15 +122,16 @@ class OnnxAdapter(Adapter):
         stamp, reducing = self._stamp(), Reducing(reductions, self.math)
         found = self._list(tuple(image_shape), stamp)
         tensors = {request.requested: found.tensor_of(request) for request in requests}
-        reading = self._reading(list(dict.fromkeys(tensors.values())), found.types, stamp)
+        reading, outputs = self._reading(tensors, found, stamp, reducing)
+        later = tensors.keys() - outputs.keys()
 
         def forward(batch: np.ndarray, out: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
             values = reading(batch)
             picked = {
                 name: pick(values[tensor], (), layer=name, n_images=len(batch), is_floating_array=is_floating_array)
-                for name, tensor in tensors.items()
+                for name, tensor in {**tensors, **outputs}.items()
             }
-            return {name: reducing(name, value) for name, value in picked.items()}
+            return {name: reducing(name, value) if name in later else value for name, value in picked.items()}
 
         yield forward
 
@@ -177,18 +179,36 @@ class OnnxAdapter(Adapter):
         _keep(self._listed, key, found)
         return found
 
-    def _reading(self, tensors: list[str], types: Mapping[str, str], stamp: Hashable) -> Reading:
-        """Return what reads some tensors: made once, but for each run anew where the graph draws random numbers."""
-        key = (tuple(tensors), stamp)
-        reading = self._readings.get(key) or self._read(self._load(), tensors, types)
-        if not reading.is_random:
-            _keep(self._readings, key, reading)
-        return reading
+    def _reading(
+        self, tensors: Mapping[str, str], found: Listing, stamp: Hashable, reducing: Reducing
+    ) -> tuple[Reading, dict[str, str]]:
+        """Return what reads some tensors, and the outputs that are reduced in the graph, both by requested text.
+
+        It is made once, but for each run anew where the graph draws random numbers.
+        """
+        key = (tuple(tensors.items()), reducing.key, stamp)
+        made = self._readings.get(key)
+        if made is None:
+            model = self._load()
+            cut = self._cut(model, list(dict.fromkeys(tensors.values())), found.types)
+            outputs, names = append_reductions(
+                cut, tensors, ranks=found.ranks, types=found.types, axes=self._channel_axes(model), reducing=reducing
+            )
+            made = self._start(model, cut, names), outputs
+        if not made[0].is_random:
+            _keep(self._readings, key, made)
+        return made[0].given(given_arrays(reducing, made[1])), made[1]
 
     def _read(self, model: onnx.ModelProto, tensors: Sequence[str], types: Mapping[str, str]) -> Reading:
+        return self._start(model, self._cut(model, tensors, types), tensors)
+
+    def _cut(self, model: onnx.ModelProto, tensors: Sequence[str], types: Mapping[str, str]) -> onnx.ModelProto:
         halves = [tensor for tensor in tensors if types.get(tensor) in _HALVES]
         cut = cut_to(model, self._image, tensors, halves=halves)
         set_to_inference(cut)
+        return cut
+
+    def _start(self, model: onnx.ModelProto, cut: onnx.ModelProto, tensors: Sequence[str]) -> Reading:
         is_random = seed_random_nodes(cut)
         folder = self._source.resolve().parent if isinstance(self._source, Path) else None
         session = start_session(
@@ -205,8 +225,11 @@ class OnnxAdapter(Adapter):
             tensors,
             n_fixed=dims[0].dim_value or None if dims else None,
             is_random=is_random,
-            channel_axes=channel_axes(model, self._image.name, 3) if self.input.channel_axis == -1 else None,
+            channel_axes=self._channel_axes(model),
         )
+
+    def _channel_axes(self, model: onnx.ModelProto) -> dict[str, int]:
+        return channel_axes(model, self._image.name, 3) if self.input.channel_axis == -1 else {}
 
     def _load(self, *, with_weights: bool = False) -> onnx.ModelProto:
         """Read the model; weights in files beside it stay there where a session finds them by itself."""

@@ -24,6 +24,7 @@ __all__ = ["numerics_of", "structure_of"]
 
 # domains of the operators that come with ONNX Runtime
 _BUILT_IN = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"})
+_ADVICE = "Export the model with the operators of ONNX alone to have results kept."
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
@@ -70,7 +71,9 @@ def _require_known(model: onnx.ModelProto, name: str) -> None:
     for node in _nodes_in([model.graph, *model.functions]):
         if node.domain not in _BUILT_IN and (node.domain, node.op_type) not in own:
             reason = f"the code of its operator {node.domain}.{node.op_type} is in another package"
-            raise NotFingerprintable.because(node, f"node {node.name or node.output[0]!r} of {name}", reason)
+            raise NotFingerprintable.because(
+                node, f"node {node.name or node.output[0]!r} of {name}", reason, advice=_ADVICE
+            )
 
 
 def _nodes_in(holders: Iterable[Any]) -> Iterator[Any]:
@@ -95,6 +98,10 @@ def _without_notes(holder: Any) -> None:
         node.ClearField("doc_string")
         if "metadata_props" in node.DESCRIPTOR.fields_by_name:
             node.ClearField("metadata_props")
+        if node.op_type == "Dropout":  # it infers, and draws nothing
+            kept = [each for each in node.attribute if each.name != "seed"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
         for attribute in node.attribute:
             attribute.ClearField("doc_string")
         for graph in _graphs_of(node):

@@ -36,11 +36,14 @@ class Listing:
         Name of a node -> part of its output -> tensor.
     types : mapping of str to str
         Tensor -> its type, in ONNX Runtime's words.
+    ranks : mapping of str to int
+        Tensor -> the number of its axes, the batch among them.
     """
 
     layers: Layers
     parts: Mapping[str, Mapping[str, str]]
     types: Mapping[str, str]
+    ranks: Mapping[str, int]
 
     def tensor_of(self, request: LayerRequest) -> str:
         """Return the tensor that a request means.
@@ -127,9 +130,11 @@ def list_nodes(
             is_full, shape = is_out_of_memory(error), (n_images, *image_shape)
             raise forward_failed(error, model=name, batch_shape=shape, is_out_of_memory=is_full) from error
         values = {tensor: value for tensor, value in values.items() if tensor not in mixed}
+        ranks = {tensor: value.ndim for tensor, value in values.items()}
         recordings.append(_recorded(nodes, outputs, types, values, mixed))
     layers = layers_of(*recordings, model=name)
-    return Listing(layers, {each: node.parts for node in nodes for each in node.names} | {LOGITS: outputs}, types)
+    parts = {each: node.parts for node in nodes for each in node.names} | {LOGITS: outputs}
+    return Listing(layers, parts, types, ranks)
 
 
 def _recorded(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,85 +14,92 @@ from onnx import TensorProto, helper, numpy_helper
 from ...device_math import HostMath
 from ...reducing import Reducing
 
-__all__ = ["Reduced", "append_reductions"]
+__all__ = ["append_reductions", "given_arrays"]
 
 _AXES_ARE_INPUTS = {"ReduceMean": 18, "ReduceMax": 18}  # from this version of the operators on
 _SLICES_BY_INPUTS = 10
 _TO_THE_END = np.iinfo(np.int64).max
 _PREFIX = "brain_adapters"
+_IMAGE_RANK = 4
+_DOUBLE = "tensor(double)"
 
 
-@dataclass(frozen=True)
-class Reduced:
-    """A request whose values are reduced in the graph.
+def append_reductions(
+    model: onnx.ModelProto,
+    tensors: Mapping[str, str],
+    *,
+    ranks: Mapping[str, int],
+    types: Mapping[str, str],
+    axes: Mapping[str, int],
+    reducing: Reducing,
+) -> tuple[dict[str, str], list[str]]:
+    """Append what reduces outputs of a graph, and have it return nothing that is not needed any more.
 
-    Parameters
-    ----------
-    requested : str
-        Its text.
-    tensor : str
-        The output of the graph that it reads, of floating-point numbers and not of half precision.
-    rank : int
-        Of the tensor.
-    is_double : bool
-        Whether it is float64.
-    channel_axis : int
-        Of a tensor of rank 4: where its channels are.
-    """
-
-    requested: str
-    tensor: str
-    rank: int
-    is_double: bool = False
-    channel_axis: int = 1
-
-
-def append_reductions(model: onnx.ModelProto, wanted: Sequence[Reduced], reducing: Reducing) -> dict[str, str]:
-    """Append what reduces some outputs of a graph; what can only be computed by Python is left out.
+    What only Python can compute, einops's patterns and users' functions, is left out.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        Gets nodes, an output for each request, and an input for each array of its reduction.
-    wanted : sequence of Reduced
-        What is read.
+        Its outputs are the tensors, each once, none of them in half precision. It gets nodes, an output for each
+        reduction, and an input for each array of one.
+    tensors : mapping of str to str
+        Requested text -> tensor.
+    ranks, types : mapping
+        Tensor -> the number of its axes, and its type in ONNX Runtime's words.
+    axes : mapping of str to int
+        Tensor of four axes -> where its channels are, if not on the second.
     reducing : Reducing
         The reductions, with their arrays on the host.
 
     Returns
     -------
     dict of str to str
-        Requested text -> the new output.
+        Requested text -> the output that is reduced.
+    list of str
+        What the outputs of the graph are, in order: tensors, then these.
     """
     opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
+    unique = list(dict.fromkeys(tensors.values()))
+    sources = {tensor: output.name for tensor, output in zip(unique, model.graph.output, strict=True)}
     outputs = {}
-    for number, request in enumerate(wanted):
-        if not reducing.is_traceable(request.requested):
+    for number, (name, tensor) in enumerate(tensors.items()):
+        if not reducing.is_traceable(name):
             continue
         nodes = _Nodes(f"{_PREFIX}/{number}", opset)
-        value = _Value(nodes, request.tensor, request.rank, request.is_double)
-        given = reducing.arrays.get(request.requested, {})
-        arrays = {key: nodes.given(input_name(request.requested, key), array) for key, array in given.items()}
-        with suppress(NotImplementedError, RuntimeError):  # einops knows no graphs
-            result = _reduced(reducing.without_arrays(_NodeMath(nodes)), request, value, arrays)
-            nodes.move_to(model, result)
-            outputs[request.requested] = result.name
-    return outputs
+        value = _Value(nodes, sources[tensor], ranks[tensor], types.get(tensor) == _DOUBLE)
+        arrays = {key: nodes.given(_input(name, key), array) for key, array in reducing.arrays[name].items()}
+        axis = axes.get(tensor, 1) if value.rank == _IMAGE_RANK else 1
+        with suppress(RuntimeError):  # of einops, which knows no graphs
+            result = _reduced(reducing.without_arrays(_NodeMath(nodes)), name, value, arrays, axis)
+            if result is not value:
+                nodes.move_to(model)
+                outputs[name] = result.name
+    rest = [tensor for tensor in unique if any(tensors[name] == tensor for name in tensors if name not in outputs)]
+    del model.graph.output[:]
+    for name in (*(sources[tensor] for tensor in rest), *outputs.values()):
+        model.graph.output.append(onnx.ValueInfoProto(name=name))
+    return outputs, [*rest, *outputs.values()]
 
 
-def input_name(requested: str, key: str) -> str:
-    """Return the name of the input that takes an array of a request's reduction."""
-    return f"{_PREFIX}/{key}/{requested}"
+def given_arrays(reducing: Reducing, reduced: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of the requests that are reduced in the graph, by the name of the input that takes each."""
+    return {_input(name, key): array for name in reduced for key, array in reducing.arrays[name].items()}
 
 
-def _reduced(reducing: Reducing, request: Reduced, value: _Value, arrays: Mapping[str, _Value]) -> _Value:
-    axis = request.channel_axis if request.rank == 4 else 1
-    if axis > 1 and reducing.follows_layout(request.requested):
-        return reducing(request.requested, value, arrays, feature_axis=axis)  # type: ignore[no-any-return]
+def _input(name: str, key: str) -> str:
+    return f"{_PREFIX}/{key}/{name}"
+
+
+def _reduced(reducing: Reducing, name: str, value: _Value, arrays: Mapping[str, _Value], axis: int) -> _Value:
+    result: _Value
+    if axis > 1 and reducing.follows_layout(name):
+        result = reducing(name, value, arrays, feature_axis=axis)
+        return result
     if axis > 1:
-        order = [0, axis, *(each for each in range(1, request.rank) if each != axis)]
+        order = [0, axis, *(each for each in range(1, value.rank) if each != axis)]
         value = value.nodes.add("Transpose", [value], perm=order)
-    return reducing(request.requested, value, arrays)  # type: ignore[no-any-return]
+    result = reducing(name, value, arrays)
+    return result
 
 
 @dataclass
@@ -123,12 +130,11 @@ class _Nodes:
         self.inputs.append(helper.make_tensor_value_info(name, kind, array.shape))
         return _Value(self, name, array.ndim)
 
-    def move_to(self, model: onnx.ModelProto, result: _Value) -> None:
-        """Make these nodes part of a graph, and their result an output of it."""
+    def move_to(self, model: onnx.ModelProto) -> None:
+        """Make these nodes part of a graph."""
         model.graph.node.extend(self.nodes)
         model.graph.initializer.extend(self.initializers)
         model.graph.input.extend(self.inputs)
-        model.graph.output.append(onnx.ValueInfoProto(name=result.name))
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ class _Value:
         if not isinstance(which, slice):
             index = nodes.constant(np.array(which, np.int64))
             return nodes.add("Gather", [self, index], self.rank - 1, axis=1)
-        bounds = {"starts": [which.start or 0], "ends": [_TO_THE_END if which.stop is None else which.stop], "axes": [1]}
+        bounds: dict[str, Any] = {"starts": [which.start or 0], "ends": [which.stop or _TO_THE_END], "axes": [1]}
         if nodes.opset < _SLICES_BY_INPUTS:
             return nodes.add("Slice", [self], **bounds)
         return nodes.add("Slice", [self, *(nodes.constant(np.array(each, np.int64)) for each in bounds.values())])
@@ -180,11 +186,11 @@ class _NodeMath(HostMath):
         return self.nodes.add("Gemm", [flat, self._like(value, rows), zero], transB=1)
 
     def weighted_sums(self, value: Any, columns: Any, weights: Any) -> Any:
-        nodes = self.nodes
-        table = nodes.add("Transpose", [nodes.add("Flatten", [value], 2, axis=1)], perm=[1, 0])
-        taken = nodes.add("Gather", [table, columns], 3, axis=0)
-        one_row = nodes.add("Unsqueeze", ...)
-        return taken
+        add, shape = self.nodes.add, lambda *lengths: self.nodes.constant(np.array(lengths, np.int64))
+        table = add("Transpose", [add("Flatten", [value], 2, axis=1)], perm=[1, 0])
+        taken = add("Gather", [table, columns], 3, axis=0)  # (row, entry, image)
+        sums = add("MatMul", [add("Reshape", [self._like(value, weights), shape(0, 1, -1)], 3), taken], 3)
+        return add("Transpose", [add("Reshape", [sums, shape(0, -1)], 2)], perm=[1, 0])
 
     def _over(self, value: Any, axes: tuple[int, ...], kind: str) -> Any:
         rank = value.rank - len(axes)

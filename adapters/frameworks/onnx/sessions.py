@@ -143,6 +143,7 @@ class Reading:
         channel_axes: Mapping[str, int] | None = None,
     ) -> None:
         self.is_random = is_random
+        self._arrays: dict[str, Any] = {}
         self._axes = channel_axes or {}
         outputs = session.get_outputs()[: len(tensors)]
         self.types: dict[str, str] = {name: each.type for name, each in zip(tensors, outputs, strict=True)}
@@ -156,16 +157,26 @@ class Reading:
         narrowed.types, narrowed._outputs = ({t: self.types[t] for t in tensors}, [names[t] for t in tensors])
         return narrowed
 
+    def given(self, arrays: Mapping[str, np.ndarray]) -> Reading:
+        """Return the same with values for further inputs of the graph, which are brought to the device once."""
+        fed = copy(self)
+        fed._arrays = {name: _on_device(array, self._session) for name, array in arrays.items()}
+        return fed
+
     def __call__(self, batch: np.ndarray) -> dict[str, Any]:
         """Return the value of each tensor for a batch of shape (n_images, ...), float32."""
         batch, size = np.ascontiguousarray(batch, np.float32), self._n_fixed or len(batch)
-        parts = [
-            self._session.run(self._outputs, {self._input: _filled_up(batch[start : start + size], size)})
-            for start in range(0, len(batch), size)
-        ]
+        parts = [self._run(_filled_up(batch[start : start + size], size)) for start in range(0, len(batch), size)]
         joined = (_joined([part[number] for part in parts], size, len(batch)) for number in range(len(self._outputs)))
         values = zip(self.types, joined, strict=True)
         return {name: _channels_first(value, self._axes.get(name, 1)) for name, value in values}
+
+    def _run(self, batch: np.ndarray) -> list[Any]:
+        if not self._arrays:
+            values: list[Any] = self._session.run(self._outputs, {self._input: batch})
+            return values
+        given = {self._input: onnxruntime.OrtValue.ortvalue_from_numpy(batch), **self._arrays}
+        return [value.numpy() for value in self._session.run_with_ort_values(self._outputs, given)]
 
     def mixed(self, images: np.ndarray) -> set[str]:
         """Return tensors whose first axis is as long as a fixed batch, but is not it: one image changes other rows.
@@ -182,6 +193,13 @@ class Reading:
         runs = [self._session.run(self._outputs, {self._input: each}) for each in (same, one_changed)]
         pairs = zip(self.types, *runs, strict=True)
         return {name for name, *pair in pairs if pair[0].shape[:1] == (self._n_fixed,) and _differ(*pair)}
+
+
+def _on_device(array: np.ndarray, session: Any) -> Any:
+    """Bring an array to where a session runs."""
+    first = session.get_providers()[0]
+    number = int(session.get_provider_options().get(first, {}).get("device_id", 0))
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda" if first == _CUDA else "cpu", number)
 
 
 def _differ(before: np.ndarray, after: np.ndarray) -> bool:

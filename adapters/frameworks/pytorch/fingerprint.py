@@ -28,9 +28,10 @@ __all__ = ["numerics_of", "structure_of"]
 
 _OURS = __name__.partition(".frameworks.")[0]
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
-# where a Hugging Face configuration was loaded from, and by what
-_ORIGINS = frozenset({"_name_or_path", "name_or_path", "_commit_hash", "transformers_version"})
-_TORCHSCRIPT = "it is TorchScript, whose code is out of reach. Pass the torch.nn.Module that it was made from"
+# where a Hugging Face model was loaded from, and by what; that a model was compiled, which runs do without
+_ORIGINS = frozenset({"_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "_is_torch_compile"})
+_TORCHSCRIPT = "it is TorchScript, whose code is out of reach"
+_MODULE = "Replace it by the torch.nn.Module that it was made from."
 
 
 def structure_of(model: nn.Module, forward_kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class _Modules:
     def _module(self, module: nn.Module, name: str) -> dict[str, Any]:
         where = _called(name)
         if isinstance(module, torch.jit.ScriptModule):
-            raise NotFingerprintable.because(module, where, _TORCHSCRIPT)
+            raise NotFingerprintable.because(module, where, _TORCHSCRIPT, advice=_MODULE)
         found = {
             "class": class_reference(type(module), self._describe, where),
             "shown": _shown_by(module),
@@ -134,7 +135,7 @@ def _describe_special(value: Any, describer: Describer, where: str) -> Any:
         raise NotFingerprintable.because(value, where, "what it draws depends on its state, which a run does not set")
     if isinstance(value, torch.fx.Graph):
         return {"graph": digest_of(_ADDRESS.sub("", value.python_code("self").src).encode())}
-    if any(base.__name__ == "PretrainedConfig" for base in type(value).__mro__):
+    if any(base.__name__.lower() == "pretrainedconfig" for base in type(value).__mro__):
         return describer.once(value, lambda: _describe_configuration(value, describer, where))
     return NotImplemented
 

@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...fingerprints import NotFingerprintable, describe, digest_of, merkle, tensorflow_numerics
+from ...fingerprints import NotFingerprintable, describe, digest_of, key_of, merkle, tensorflow_numerics
+from .graphs import functions_called, references_in
 from .network import Call, Place, Program, Traced, is_floating
 from .session_state import needed_for
 from .tracing import EXCLUSIVE
 
 __all__ = ["numerics_of", "structure_of"]
 
-_EAGER = "its Python looks at values, so that there is no graph. Write it with tf.cond and tf.where to have one"
+_EAGER = "its Python looks at values, so that there is no graph of it"
+_GRAPH = "Write it with operations of TensorFlow alone, such as tf.cond and tf.where, to have results kept."
+_RESOURCE = "it is a resource and no variable, as a table is"
 _CALLBACKS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-_PYTHON = "it calls a Python function, whose code is not in the graph. Write it with operations of TensorFlow"
+_PYTHON = "it calls a Python function, whose code is not in the graph"
 # what says for which shapes or by whom something was made, and not what it computes
 _NOTES = ("_output_shapes", "_input_shapes", "_class", "_construction_context", "api_implements")
 _NAMES = ("forward_function_name", "backward_function_name")
@@ -46,7 +49,7 @@ def structure_of(model: object, program: Program) -> dict[str, Any]:
     """
     traced = program.traced
     if traced is None:
-        raise NotFingerprintable.because(model, "the model", _EAGER)
+        raise NotFingerprintable.because(model, "the model", _EAGER, advice=_GRAPH)
     with EXCLUSIVE:
         tensors = [leaf for call in traced.calls for leaf in tf.nest.flatten(call.output) if is_floating(leaf)]
         operations = needed_for(tensors)
@@ -55,7 +58,7 @@ def structure_of(model: object, program: Program) -> dict[str, Any]:
         return {
             "graph": _described_graph(traced.graph.as_graph_def(), needed),
             "captured": list(_captured(traced, needed)),
-            "layers": list(_layers(program.places, traced.calls)),
+            "layers": key_of(list(_layers(program.places, traced.calls))),
             "settings": describe(traced.settings, where="a setting of the model"),
         }
 
@@ -63,7 +66,7 @@ def structure_of(model: object, program: Program) -> dict[str, Any]:
 def _require_no_python(operations: Iterable[Any]) -> None:
     for operation in operations:
         if operation.type in _CALLBACKS:
-            raise NotFingerprintable.because(operation, f"operation {operation.name!r}", _PYTHON)
+            raise NotFingerprintable.because(operation, f"operation {operation.name!r}", _PYTHON, advice=_GRAPH)
 
 
 def _layers(places: Sequence[Place], calls: Sequence[Call]) -> Iterator[list[Any]]:
@@ -87,7 +90,7 @@ def _captured(traced: Traced, needed: set[str]) -> Iterator[list[Any]]:
 
 def _value_of(value: Any, where: str) -> list[Any]:
     if value.dtype in (tf.resource, tf.variant):
-        raise NotFingerprintable.because(value, where, "it is a resource and no variable, as a table is")
+        raise NotFingerprintable.because(value, where, _RESOURCE, advice=_GRAPH)
     array = np.asarray(value)
     if array.dtype == object:  # texts
         return [value.dtype.name, list(array.shape), digest_of(repr(array.tolist()).encode())]
@@ -97,40 +100,21 @@ def _value_of(value: Any, where: str) -> list[Any]:
 def _described_graph(graph_def: Any, needed: set[str]) -> dict[str, Any]:
     """Return how many operations of which kind some nodes are, and a digest of them and of the functions they call."""
     nodes = [node for node in graph_def.node if node.name in needed]
-    functions = {each.signature.name: each for each in graph_def.library.function}
-    names = _numbered(nodes, functions)
+    functions = functions_called(nodes, graph_def.library)
+    names = {each.signature.name: f"function_{number}" for number, each in enumerate(functions)}
     for node in nodes:
         _clean(node, names)
-    for name in names:
-        _clean_function(functions[name], names)
-    parts = [*nodes, *(functions[name] for name in names)]
+    for function in functions:
+        _clean_function(function, names)
+    parts = [*nodes, *functions]
     digests = (digest_of(part.SerializeToString(deterministic=True)) for part in parts)
     return {"operations": dict(Counter(node.op for node in nodes)), "digest": merkle(digests)}
-
-
-def _numbered(nodes: Sequence[Any], functions: dict[str, Any]) -> dict[str, str]:
-    """Return a name for each function that nodes call, by the order in which they do; their own differ each time."""
-    names: dict[str, str] = {}
-    waiting = list(reversed(nodes))
-    while waiting:
-        node = waiting.pop()
-        for name in (node.op, *(each.name for each in _functions_in(node))):
-            if name in functions and name not in names:
-                names[name] = f"function_{len(names)}"
-                waiting.extend(reversed(functions[name].node_def))
-    return names
-
-
-def _functions_in(node: Any) -> Iterator[Any]:
-    for key in sorted(node.attr):
-        value = node.attr[key]
-        yield from ([value.func] if value.HasField("func") else value.list.func)
 
 
 def _clean(node: Any, names: dict[str, str]) -> None:
     """Leave of a node what it computes."""
     node.op = names.get(node.op, node.op)
-    for called in _functions_in(node):
+    for called in references_in(node):
         called.name = names.get(called.name, called.name)
     node.ClearField("experimental_debug_info")
     for note in _NOTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import tensorflow as tf
 from ...errors import UnsupportedModelError
 from .tracing import EXCLUSIVE
 
-__all__ = ["LightGraph", "graph_def_of", "lightened"]
+__all__ = ["LightGraph", "functions_called", "graph_def_of", "lightened", "references_in"]
 
 _MAX_BYTES = 4096
 
@@ -41,7 +41,7 @@ class LightGraph:
         for node in self.graph_def.node:
             if _is_floating_constant(node):
                 yield f"constant/{node.name}", self._value_of(node)
-        for number, function in enumerate(self.graph_def.library.function):
+        for number, function in enumerate(functions_called(self.graph_def.node, self.graph_def.library)):
             for node in function.node_def:
                 if _is_floating_constant(node):
                     yield f"constant/{number}/{node.name}", _value(node)
@@ -72,6 +72,37 @@ class LightGraph:
 
         with EXCLUSIVE, tf.init_scope():
             return tf.compat.v1.wrap_function(run, [spec]), found
+
+
+def functions_called(nodes: Iterable[Any], library: Any) -> list[Any]:
+    """Return the functions that nodes call, also from inside of each other, in the order of their first calls.
+
+    A library has them in the order of names that TensorFlow numbers anew each time.
+
+    Parameters
+    ----------
+    nodes : iterable of NodeDef
+        Of a graph.
+    library : FunctionDefLibrary
+        Of that graph.
+    """
+    known = {each.signature.name: each for each in library.function}
+    found: dict[str, Any] = {}
+    waiting = list(nodes)[::-1]
+    while waiting:
+        node = waiting.pop()
+        for name in (node.op, *(each.name for each in references_in(node))):
+            if name in known and name not in found:
+                found[name] = known[name]
+                waiting.extend(reversed(known[name].node_def))
+    return list(found.values())
+
+
+def references_in(node: Any) -> Iterator[Any]:
+    """Yield the attributes of a node that name a function."""
+    for key in sorted(node.attr):
+        value = node.attr[key]
+        yield from ([value.func] if value.HasField("func") else value.list.func)
 
 
 def lightened(graph_def: Any, device: str | None) -> LightGraph:
