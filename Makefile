@@ -25,11 +25,12 @@ DEMO_READY := $(VENV)/demo.stamp
 TEST_READY := $(VENV)/test.stamp
 endif
 
-.PHONY: help demo test test-gpu lint types unit alone brainscore format clean
+.PHONY: help demo test test-gpu test-nightly lint types unit alone brainscore format clean
 
 help:
 	@echo "make demo      the whole road once on real images: wrap, extract, register, check, package, validate"
 	@echo "make test      ruff, mypy, unit and documentation tests in every framework; JAX alone; beside Brain-Score"
+	@echo "make test-nightly  the store under thousands of kills, faults and damages (hours)"
 	@echo "make test-gpu  what only a GPU can show (fails where there is none)"
 	@echo "make format    let ruff format and fix"
 
@@ -51,6 +52,10 @@ test-gpu: $(TEST_READY)
 	@$(PY) -c "import sys, torch; sys.exit(None if torch.cuda.is_available() or torch.backends.mps.is_available() \
 	    else 'make test-gpu: torch ' + torch.__version__ + ' sees no CUDA or MPS device here.')"
 	@time $(PY) -m pytest tests/gpu
+
+# The store's reliability at the large size: thousands of kills, faults and damages; hours.
+test-nightly: $(TEST_READY)
+	@echo "== store, nightly" && time STORE_TESTS=nightly $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) tests/store
 
 # What a user of JAX alone installs: no torch, no TensorFlow, no Keras.
 alone:

@@ -38,10 +38,9 @@ def describe_array(value: Any, describer: Describer, where: str) -> Any:
     if type(array) is not np.ndarray:
         return _describe_derived(array, describer, where)
     if array.dtype.hasobject:
-        items = array.tolist() if array.dtype == object else None
-        if items is None:
+        if array.dtype.names is not None:
             raise NotFingerprintable.because(value, where, "it is a structured array that holds objects")
-        return {"array": [kind, list(array.shape)], "items": describer(items, where)}
+        return {"array": [kind, list(array.shape)], "items": describer(array.tolist(), where)}
     return {"array": [kind if array.dtype.names is None else repr(array.dtype), list(array.shape), digest_of(array)]}
 
 

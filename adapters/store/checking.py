@@ -69,8 +69,7 @@ def verify(entry: Entry, *, full: bool = True) -> list[Damage]:
     list of Damage
         Empty when everything is as it was written. What was never committed is no damage.
     """
-    entry.commits.forget()
-    entry.commits.refresh()
+    entry.commits.reload()
     return [*_in_descriptions(entry), *_in_records(entry), *_in_chunks(entry, full)]
 
 

@@ -82,7 +82,7 @@ class Commits:
         self._path, self._key, self._files = path, key, files
         self._chunks: dict[str, tuple[ChunkRecord, ...]] = {}
         self._skipped: dict[int, str] = {}
-        self._seen: dict[str, tuple[int, int, int]] = {}
+        self._seen: set[str] = set()
         self._is_merged_read = False
         self._lock = threading.Lock()
 
@@ -100,23 +100,20 @@ class Commits:
     def refresh(self) -> None:
         """Read the records that were written since the last time."""
         with self._lock, reading_from(self._path):
-            found: dict[str, tuple[int, int, int]] = {}
-            for entry in _listed(self._path / "commits"):
-                if _NAME.fullmatch(entry.name):
-                    status = entry.stat()
-                    found[entry.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
-            for name in found.keys() - {each for each, seen in self._seen.items() if found.get(each) == seen}:
-                body = self.read(name)
-                if body is not None:
+            for name in set(self.names()) - self._seen:
+                if (body := self.read(name)) is not None:
                     self._add(body)
-            self._seen = found
+                self._seen.add(name)
             if not self._is_merged_read:
                 self._read_merged()
 
-    def forget(self) -> None:
-        """Forget everything that was read, after records were removed."""
+    def reload(self) -> None:
+        """Read everything anew, after records were removed or written again."""
+        new = Commits(self._path, self._key, self._files)
+        new.refresh()
         with self._lock:
-            self._chunks, self._skipped, self._seen, self._is_merged_read = {}, {}, {}, False
+            self._chunks, self._skipped, self._seen = new._chunks, new._skipped, new._seen
+            self._is_merged_read = True
 
     def skipped(self) -> dict[int, str]:
         """Return the rows that were left out, each with the reason."""
@@ -125,7 +122,7 @@ class Commits:
 
     def names(self) -> list[str]:
         """Return the file names of all records."""
-        return sorted(entry.name for entry in _listed(self._path / "commits"))
+        return sorted(filter(_NAME.fullmatch, _names_in(self._path / "commits")))
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return what one record says; None where it is gone or damaged."""
@@ -180,7 +177,7 @@ class Commits:
         for path in (self._path / "COMPLETE.json", *(self._path / "commits" / name for name in names)):
             with suppress(FileNotFoundError):
                 self._files.remove(path)
-        self.forget()
+        self.reload()
 
     def _read_merged(self) -> None:
         self._is_merged_read = True
@@ -199,10 +196,9 @@ class Commits:
         self._skipped.update({int(row): reason for row, reason in body["skipped"].items()})
 
 
-def _listed(path: Path) -> list[os.DirEntry[str]]:
+def _names_in(path: Path) -> list[str]:
     try:
-        with os.scandir(path) as entries:
-            return list(entries)
+        return os.listdir(path)  # noqa: PTH208 - of very many names nothing but the text is needed
     except FileNotFoundError:
         return []
 

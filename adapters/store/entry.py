@@ -140,7 +140,9 @@ class Entry:
         """Return a note that this process is at work, for several processes that share the shards of an entry."""
         return Lease(self.path, self.files)
 
-    def read(self, layer: LayerRecord, rows: Selection, columns: Selection = slice(None)) -> np.ndarray:
+    def read(
+        self, layer: LayerRecord, rows: Selection, columns: Selection = slice(None), *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Read values.
 
         Parameters
@@ -149,11 +151,13 @@ class Entry:
             Which layer.
         rows, columns : slice or array of int
             What of it, in any order.
+        out : array of shape (n_rows, n_columns), optional
+            Memory to fill.
 
         Returns
         -------
         array of shape (n_rows, n_columns)
-            In the layer's data type.
+            In the layer's data type, or ``out``.
 
         Raises
         ------
@@ -163,7 +167,7 @@ class Entry:
             If a chunk is seen to be damaged.
         """
         find = partial(self._find, layer)
-        return read_values(self.files, self.grid(layer), find, rows, columns, threads=self._threads)
+        return read_values(self.files, self.grid(layer), find, rows, columns, threads=self._threads, out=out)
 
     def skipped(self) -> dict[int, str]:
         """Return the rows whose stimuli could not be read, each with the reason."""
@@ -184,9 +188,24 @@ class Entry:
         body = read_document(self.path / "presentations.json", "presentations", self.key)
         return None if body is None else body["presentations"]
 
+    def keep_presentations(self, presentations: Mapping[str, Any]) -> None:
+        """Keep a table of presentations, unless there is one.
+
+        Raises
+        ------
+        StoreWriteError
+            If the disk refuses.
+        """
+        path = self.path / "presentations.json"
+        if not path.exists():
+            data = seal("presentations", self.key, {"presentations": presentations})
+            with writing_to(path):
+                write_durably(self.files, path, data, self.path / "temporary")
+
     def write_run_card(self, card: Mapping[str, Any]) -> Path:
         """Keep what is to be known about a run: versions, settings, timings."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        now = time.time_ns()
+        stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}.{now % 10**9:09d}Z"
         path = self.path / "run-cards" / f"{stamp}-{secrets.token_hex(4)}.json"
         with writing_to(path):
             write_durably(self.files, path, seal("run-card", self.key, {"card": dict(card)}), self.path / "temporary")
@@ -242,7 +261,7 @@ class Entry:
     def _find(self, layer: LayerRecord, shard: int, block: int) -> tuple[Path, tuple[ChunkRecord, ...]]:
         name = chunk_name(layer.folder, shard, block)
         if not self._is_there(name):
-            self.commits.refresh()
+            self.commits.reload()  # another process may have written it meanwhile, or written it again
         records = self.commits.find(name)
         if not records or not (self.path / name).exists():
             rows = self.rows_of(shard)

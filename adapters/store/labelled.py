@@ -49,6 +49,8 @@ class StoredArray(BackendArray):
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """Read what an indexer of xarray asks for."""
+        if not isinstance(key, indexing.VectorizedIndexer):  # xarray 2022.3 takes slices with step -2 for others
+            return self._read(key.tuple)
         return np.asarray(
             indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
         )
@@ -67,7 +69,10 @@ class StoredArray(BackendArray):
             n_columns = sum(_length(picked) for _, picked, _ in parts)
             values = np.empty((len(wanted), n_columns), self.dtype)
             for layer, picked, to in parts:
-                values[:, to] = self._entry.read(layer, _as_slice(wanted), picked)
+                if isinstance(to, slice):
+                    self._entry.read(layer, _as_slice(wanted), picked, out=values[:, to])
+                else:
+                    values[:, to] = self._entry.read(layer, _as_slice(wanted), picked)
         return values[tuple(0 if isinstance(each, (int, np.integer)) else slice(None) for each in key)]
 
     def _columns(self, columns: Any) -> list[tuple[LayerRecord, Any, Any]]:

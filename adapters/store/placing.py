@@ -35,7 +35,8 @@ def commit(
     skipped : mapping of int to str
         Rows left out.
     """
-    entry.commits.refresh()
+    if any((entry.path / chunk_name(layer.folder, shard, 0)).exists() for layer in ready):
+        entry.commits.refresh()
     with writing_to(entry.path):
         placed: dict[str, ChunkRecord] = {}
         for layer, chunks in ready.items():

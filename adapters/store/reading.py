@@ -31,7 +31,14 @@ _ZEROS = np.zeros(_STEP_BYTES, np.uint8)
 
 
 def read_values(
-    files: Files, grid: Grid, find: FindChunk, rows: Selection, columns: Selection, *, threads: int
+    files: Files,
+    grid: Grid,
+    find: FindChunk,
+    rows: Selection,
+    columns: Selection,
+    *,
+    threads: int,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Read some rows and columns of one layer.
 
@@ -47,20 +54,24 @@ def read_values(
         What to read; arrays may have any order and repeat themselves.
     threads : int
         Chunks that are read at the same time.
+    out : array of shape (n_rows, n_columns), optional
+        Memory to fill, of any data type that holds the values.
 
     Returns
     -------
     array of shape (n_rows, n_columns)
-        In the layer's data type.
+        In the layer's data type, or ``out``.
     """
     wanted = select_rows(rows, grid.n_rows)
     groups, n_columns = select_columns(columns, grid, _GAP_BYTES)
-    values = np.empty((wanted.n_selected, n_columns), grid.dtype)
-    blocks = sorted({group.block for group in groups})
+    shape = (wanted.n_selected, n_columns)
+    values = np.empty(shape, grid.dtype) if out is None else out
+    if values.shape != shape:
+        raise ValueError(f"out has shape {values.shape}, and {shape} is what the selection gives. Pass that shape.")
     jobs = [
         _Chunk(files, grid, shard, block, part, [group for group in groups if group.block == block], values, find)
         for shard, part in wanted.by_shard(grid.shard_rows)
-        for block in blocks
+        for block in sorted({group.block for group in groups})
     ]
     if len(jobs) > 1 and threads > 1 and values.nbytes > _PARALLEL_BYTES:
         with ThreadPoolExecutor(min(threads, len(jobs))) as pool:
@@ -98,36 +109,45 @@ class _Chunk:
             if record.compression == "zstd":
                 self._read_compressed(descriptor, n_bytes, path)
             elif self._is_whole():
-                self._read_whole(descriptor, path)
+                self._read_whole(descriptor, self.groups[0], path)
             else:
                 for group in self.groups:
                     self._read_group(descriptor, group, path)
 
     def _is_whole(self) -> bool:
-        """Tell whether all rows are read in order, in one piece, into one piece of memory."""
+        """Tell whether all that the chunk holds is read, in order."""
         (first, *others) = self.groups
         return (
             not others
-            and self._is_direct(first)
+            and isinstance(first.to, slice)
             and first.stop - first.start == self.grid.columns
             and self.rows.is_run
             and len(self.rows.to) == min(self.grid.shard_rows, self.grid.n_rows - self.shard * self.grid.shard_rows)
         )
 
     def _is_direct(self, group: Columns) -> bool:
-        """Tell whether a group fills the rows of the result, in order."""
-        return isinstance(group.to, slice) and group.stop - group.start == self.values.shape[1]
+        """Tell whether rows of the result can be read as they are in the file."""
+        return (
+            isinstance(group.to, slice)
+            and group.stop - group.start == self.grid.columns == self.values.shape[1]
+            and self.values.flags.c_contiguous
+            and self.values.dtype == self.grid.dtype
+        )
 
-    def _read_whole(self, descriptor: int, path: Path) -> None:
+    def _read_whole(self, descriptor: int, group: Columns, path: Path) -> None:
         """Read a whole chunk and hold it against its checksum."""
-        first = int(self.rows.to[0])
-        values = self.values[first : first + len(self.rows.to)].reshape(-1).view(np.uint8)
-        found = 0
-        for start in range(0, values.nbytes, _STEP_BYTES):
-            part = values[start : start + _STEP_BYTES]
-            self._fill(descriptor, part, start, path)
-            found = checksum(part, found)
-        for start in range(values.nbytes, self.grid.chunk_bytes, len(_ZEROS)):
+        first, n_rows, n_at_once = int(self.rows.to[0]), len(self.rows.to), max(1, _STEP_BYTES // self.grid.row_bytes)
+        is_direct, found = self._is_direct(group), 0
+        for start in range(0, n_rows, n_at_once):
+            stop = min(start + n_at_once, n_rows)
+            target = self.values[first + start : first + stop]
+            part = target if is_direct else np.empty((stop - start, self.grid.columns), self.grid.dtype)
+            data = part.reshape(-1).view(np.uint8)
+            self._fill(descriptor, data, start * self.grid.row_bytes, path)
+            found = checksum(data, found)
+            if not is_direct:
+                target[:, group.to] = part
+        for start in range(n_rows * self.grid.row_bytes, self.grid.chunk_bytes, len(_ZEROS)):
             found = checksum(_ZEROS[: self.grid.chunk_bytes - start], found)
         trailer = np.empty(CHECKSUM_BYTES, np.uint8)
         self._fill(descriptor, trailer, self.grid.chunk_bytes, path)
@@ -143,7 +163,7 @@ class _Chunk:
                 self.values[to, group.to] = buffer[group.take]
             return
         for rows, to in self.rows.runs(max(1, _BUFFER_BYTES // row_bytes)):
-            if n_columns == self.grid.columns and self._is_direct(group) and (np.diff(to) == 1).all():
+            if self._is_direct(group) and (np.diff(to) == 1).all():
                 into = self.values[to[0] : to[-1] + 1].reshape(-1).view(np.uint8)
                 self._fill(descriptor, into, int(rows[0]) * row_bytes, path)
             else:

@@ -136,6 +136,8 @@ class ActivationStore:
                 f"Entry {key[:12]} has {entry.n_rows:,} rows in batches of {entry.batch_rows}, and was opened for "
                 f"{n_rows:,} rows in batches of {batch_rows}. Both belong into the recipe; what made it left one out."
             )
+        if presentations is not None:
+            entry.keep_presentations(presentations)
         entry.touch()
         return entry
 
@@ -161,9 +163,10 @@ class ActivationStore:
         """Return all entries whose description can be read, the one used last at the end."""
         found = []
         for key in self:
-            with suppress(StoreCorruptError):
-                found.append(self._open(key))
-        return sorted(found, key=lambda entry: entry.last_used)
+            with suppress(StoreCorruptError, FileNotFoundError):  # damaged, or removed just now
+                entry = self._open(key)
+                found.append((entry.last_used, key, entry))
+        return [entry for *_, entry in sorted(found)]
 
     def to_xarray(
         self, key: str | None = None, layers: str | Sequence[str] | None = None, *, partial: bool = False

@@ -7,6 +7,10 @@ from pathlib import Path
 
 __all__ = ["fix_for"]
 
+_WEIGHTS = (
+    "Something that the model downloads, such as its weights, could not be fetched. Brain-Score's server needs an "
+    "address that is public and stays: try it in a browser that is not logged in."
+)
 # The first pattern that is found decides: what is certain stands before what could also follow from it.
 _CAUSES: tuple[tuple[str, str], ...] = (
     (
@@ -24,6 +28,11 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "Unset BRAIN_ADAPTERS_OFFLINE, or copy the file to where the message says.",
     ),
     (
+        r"CERTIFICATE_VERIFY_FAILED",
+        "A download was not trusted. `brain-adapters doctor` says why. Never switch the verification off.",
+    ),
+    (r"DownloadError|WeightsError", _WEIGHTS),
+    (
         r"(?i)conflicting dependencies|ResolutionImpossible",
         "Two requirements exclude each other; the log names them. Loosen the pin with requirements=['name<version'] in "
         "the registration, and write the submission again. Brain-Score's own are numpy<2, pandas<3, xarray<2022.6.",
@@ -40,14 +49,13 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "and write the submission again. The server's Python is 3.11.",
     ),
     (
-        r"CERTIFICATE_VERIFY_FAILED",
-        "A download was not trusted. `brain-adapters doctor` says why. Never switch the verification off.",
+        r"HTTP Error \d+|40[134] Client Error|urlopen error|URLError|ConnectionRefusedError|NoCredentialsError|"
+        r"EndpointConnectionError|ConnectionError|gaierror",
+        _WEIGHTS,
     ),
     (
-        r"HTTP Error \d+|40[134] Client Error|urlopen error|URLError|ConnectionRefusedError|NoCredentialsError|"
-        r"EndpointConnectionError|ConnectionError|gaierror|DownloadError|WeightsError",
-        "Something that the model downloads, such as its weights, could not be fetched. Brain-Score's server needs an "
-        "address that is public and stays: try it in a browser that is not logged in.",
+        r"No module named '?pytest",
+        "Install there what Brain-Score's tests need: pip install 'brainscore-vision[test]'. Or leave --reuse out.",
     ),
     (
         r"ModuleNotFoundError: No module named '(?P<name>\w+)",

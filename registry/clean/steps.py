@@ -10,6 +10,7 @@ from adapters.errors import listing
 
 from ..store import Registry
 from ..submission.registrations import website_identifiers
+from .causes import fix_for
 from .commands import run_logged
 from .comparing import compare_activations
 from .environments import BRAINSCORE, Environment, base_environment, plugin_environment, reused_environment
@@ -125,16 +126,7 @@ class CleanSteps:
 
     def load(self, log: Path) -> str:
         """Load the model through ``brainscore_vision.load_model``."""
-        parts = ("load", "registration", "bibtex")
-        try:
-            self._answers = self._read_there(parts, log, "loading")
-        except StepError as error:
-            if self.environment is not None and (conflicts := listing(self.environment.conflicts)):
-                error.fix = (
-                    f"The submission's requirements exchanged what Brain-Score needs: {conflicts}. Pin them with "
-                    "requirements=['name==version'] to versions that go with it, and write the submission again."
-                )
-            raise
+        self._answers = self._read_there(("load", "registration", "bibtex"), log, "loading")
         found = self._answers.of("load")
         commitment = "; regions committed to spread layers for the tests" if found["is_committed_here"] else ""
         return f"{found['type']} {found['name']}{commitment}"
@@ -222,7 +214,25 @@ class CleanSteps:
             "images": [str(image) for image in images],
             "plugin": str(self._plugin) if self.unpacked.plugin else "",
         }
-        answers = read(self._python, job, parts, self.folder / name, log, self._variables())
-        if self._first in parts:
-            answers.of(self._first)
+        try:
+            answers = read(self._python, job, parts, self.folder / name, log, self._variables())
+            if self._first in parts:
+                answers.of(self._first)
+        except StepError as error:
+            error.fix = self._advice(error)
+            raise
         return answers
+
+    def _advice(self, error: StepError) -> str:
+        """Say first what may be wrong with this environment, then what usually helps against the error."""
+        fix = error.fix or fix_for(str(error), error.log)
+        if self._options.reuse is not None and "No module named" in str(error):
+            what = self.unpacked.folder / ("requirements.txt" if self.unpacked.plugin else "setup.py")
+            return f"Nothing is installed with --reuse: see whether {what} names it, and install it there. Else: {fix}"
+        if self.environment is not None and (conflicts := listing(self.environment.conflicts)):
+            return (
+                f"The submission's requirements exchanged what Brain-Score needs: {conflicts}. Pin them with "
+                "requirements=['name==version'] to versions that go with it, and write the submission again. "
+                f"Else: {fix}"
+            )
+        return fix

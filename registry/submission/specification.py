@@ -38,7 +38,8 @@ _GROUPS: tuple[tuple[str, tuple[Rule, ...]], ...] = (
     ("The layout of 2021", LEGACY_RULES),
     ("What stands in the files, in either layout", CONTENT_RULES),
 )
-_CODE = re.compile(r"(?<!\S)(\S*[_*<]\S*?)([.,;:]?)(?!\S)")
+# Words with marks, and what is written behind them with = or /, up to the mark that ends the sentence.
+_CODE = re.compile(r"(?<!\S)(\S*[_*<]\S*?(?: [=/] (?:lambda: )?\S+?)*)([.,;:]?)(?!\S)")
 
 
 def rules_as_markdown() -> str:

@@ -207,7 +207,13 @@ INSIDE = "    torch.manual_seed(0)\n"
     ("file", "old", "new", "said", "fix"),
     [
         (SOURCE, BEFORE, "raise ValueError('a slip')\n@register_model", "ValueError: a slip", "The log shows where"),
-        (SOURCE, BEFORE, "import gizmo\n@register_model", "No module named 'gizmo'", "requirements=['gizmo']"),
+        (
+            SOURCE,
+            BEFORE,
+            "import gizmo\n@register_model",
+            "No module named 'gizmo'",
+            "names it, and install it there. Else: The model imports gizmo",
+        ),
         (
             SOURCE,
             INSIDE,

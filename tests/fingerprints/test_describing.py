@@ -81,7 +81,7 @@ DIFFERENT: dict[str, list[Any]] = {
     "dicts": [{"a": 1}, {"a": 2}, {1: 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, defaultdict(list, a=1), defaultdict(set)],
     "arrays": [
         *(np.zeros(4), np.zeros((2, 2)), np.zeros(4, np.float32), np.zeros(4, ">f4"), np.ones(4), np.array([0, 0])),
-        *(np.array(["a"]), np.array(["a"], object), np.array([{}], object), np.zeros(1, [("a", "f4")])),
+        *(np.array(["a"]), np.array(["a"], object), np.array([{}], object), np.array(None), np.zeros(1, [("a", "f4")])),
         *(masked([True, False]), masked([False, True]), np.zeros(1, [("b", "f4")])),
     ],
     "enums": [Colour.RED, Other.RED, Colour, Other],

@@ -42,6 +42,9 @@ FRAMEWORKS = {
 BRAINSCORE = {"brainscore_vision", "brainscore_core", "brainio", "result_caching"}
 AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | {"sklearn", "scipy", "matplotlib", "h5netcdf", "netCDF4", "psutil"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "misc"}
+# What runs code that came with data: no module of the library may ask for it.
+UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+TRUSTING = {"allow_pickle": True, "weights_only": False, "trust_remote_code": True, "safe_mode": False}
 MAX_LINES = 300
 
 
@@ -88,6 +91,8 @@ def problems_in(module: str, source: str, modules: set[str]) -> Iterator[str]:
             yield f"{where} imports the framework {root} outside adapters/frameworks"
         elif root in BRAINSCORE and module not in BRIDGES:
             yield f"{where} imports {root} outside a bridge file"
+        elif root in UNPICKLING:
+            yield f"{where} imports {root}, which runs code from data"
         elif root in AT_USE_ONLY and id(node) in top_level and not (in_frameworks and root in FRAMEWORKS):
             yield f"{where} imports {root} at the top instead of where it is used"
     for node in ast.walk(tree):
@@ -95,6 +100,9 @@ def problems_in(module: str, source: str, modules: set[str]) -> Iterator[str]:
             yield f"{module}:{node.lineno} asserts"
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             yield f"{module}:{node.lineno} has a bare except"
+        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+            if keyword.arg in TRUSTING and getattr(keyword.value, "value", None) is TRUSTING[keyword.arg]:
+                yield f"{module}:{node.lineno} trusts data with {keyword.arg}={TRUSTING[keyword.arg]}"
         is_print = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
         if is_print and not module.startswith("brain_adapters"):
             yield f"{module}:{node.lineno} prints"
@@ -162,6 +170,9 @@ MODULES = {
         ("registry.entry", "assert True", "asserts"),
         ("registry.entry", "try:\n    pass\nexcept:\n    raise", "bare except"),
         ("registry.entry", "print(1)", "prints"),
+        ("adapters.layers", "import pickle", "runs code from data"),
+        ("registry.entry", "np.load(path, allow_pickle=True)", "trusts data with allow_pickle=True"),
+        ("registry.entry", "torch.load(path, weights_only=False)", "trusts data with weights_only=False"),
         ("registry.entry", "x = 1\n" * 301, "301 lines"),
         ("registry.utils", "x = 1", "by its name"),
     ],

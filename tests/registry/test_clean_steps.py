@@ -115,6 +115,11 @@ def test_what_is_left_out_does_not_fail(reporter: Reporter):
     [
         ("urllib.error.HTTPError: HTTP Error 404: Not Found", "weights, could not be fetched"),
         ("urllib.error.URLError: <urlopen error [Errno 111] Connection refused>", "weights, could not be fetched"),
+        (
+            "DownloadError: ... Failed to establish a new connection: [Errno 111] Refused",
+            "weights, could not be fetched",
+        ),
+        ("WARNING: Could not fetch URL https://pypi.org/: CERTIFICATE_VERIFY_FAILED", "brain-adapters doctor"),
         ("botocore.exceptions.NoCredentialsError: Unable to locate credentials", "weights, could not be fetched"),
         ("ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "brain-adapters doctor"),
         ("AssertionError: More than one registration found for net", "another identifier if it is taken"),
@@ -122,6 +127,7 @@ def test_what_is_left_out_does_not_fail(reporter: Reporter):
         ("The virtual environment was not created because ensurepip is not available.", "apt install python3-venv"),
         ("ModuleNotFoundError: No module named 'gizmo.parts'", "requirements=['gizmo'] (as pip calls it)"),
         ("DownloadError: BRAIN_ADAPTERS_OFFLINE is set, so nothing is downloaded.", "Unset BRAIN_ADAPTERS_OFFLINE"),
+        ("/env/bin/python: No module named pytest", "pip install 'brainscore-vision[test]'"),
         ("RuntimeError: operator torchvision::nms does not exist", "from one, such as PIP_EXTRA_INDEX_URL="),
         ("ZeroDivisionError: division by zero", "The log shows where."),
     ],

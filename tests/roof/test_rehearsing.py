@@ -16,7 +16,8 @@ get_bibtex = lambda identifier: "@misc{{a, url={{b}}}}"
 
 def get_model(identifier):
     {problem}
-    return adapters.wrap(torch.nn.Sequential(torch.nn.Conv2d(3, 1, 6)), preprocessing=adapters.raw(8), identifier=identifier)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 6))
+    return adapters.wrap(net, preprocessing=adapters.raw(8), identifier=identifier)
 """
 
 

@@ -66,7 +66,7 @@ def run_once(
             problems += [
                 f"after a kill: {each}" for entry in ActivationStore(folder).entries() for each in verify(entry)
             ]
-        if n_kills < 60:
+        if n_kills < 20:
             writers[start_writer(folder, compression, chance.random())] = None
     return n_kills, problems
 
@@ -77,7 +77,7 @@ def survive(folder: Path, n_kills: int, n_writers: int, compression: Any, seed: 
     start = time.perf_counter()
     for number in range(3):
         os.waitpid(start_writer(folder / f"usual-{number}", compression, number), 0)
-    usual = (time.perf_counter() - start) / 3 * 0.7
+    usual = (time.perf_counter() - start) / 3 * 0.45
     n_killed = n_runs = 0
     problems: list[str] = []
     while n_killed < n_kills:

@@ -211,6 +211,8 @@ def test_labels_and_run_cards_are_checked(tmp_path: Path):
     assert {damage.path for damage in verify(entry)} == {"presentations.json", f"run-cards/{card.name}"}
     repair(entry)
     assert (entry.presentations(), entry.run_cards(), verify(entry)) == (None, [], [])
+    store.entry({"x": 1}, n_rows=2, batch_rows=1, widest=1, presentations={"model": "again"})
+    assert entry.presentations() == {"model": "again"}
 
 
 def test_an_entry_without_any_description_is_passed_over(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from adapters.assembly import LayerValues, assemble, neuroid_index
 from adapters.errors import LayerNotFoundError
@@ -92,7 +93,9 @@ def test_one_row_reads_one_row(entry: Entry, files: CountedFiles):
         lambda each: each[:, 36:36],
         lambda each: each.isel(presentation=slice(1, 8)).isel(neuroid=[1, 37]).isel(presentation=[-1, 2]),
         lambda each: each.sel(layer="conv2"),
-        lambda each: each.sel(stimulus_id="image 1 \0é\ud800"),
+        lambda each: each.sel(number=2),
+        lambda each: each[xr.DataArray([3, -1, 3], dims="point"), xr.DataArray([40, 0, 7], dims="point")],
+        lambda each: each[xr.DataArray([[3, 0]], dims=("a", "b"))],
         lambda each: each.mean("presentation"),
         lambda each: each.transpose("neuroid", "presentation"),
         lambda each: each + 1,

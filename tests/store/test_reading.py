@@ -50,9 +50,13 @@ def test_reading_equals_indexing(entry: Entry, data: st.DataObject, gap: int, bu
         patch.setattr(reading, "_BUFFER_BYTES", buffer)
         patch.setattr(reading, "_PARALLEL_BYTES", 0 if gap else 2**23)
         found = entry.read(layer, rows, columns)
+        into = np.full((found.shape[0], found.shape[1] + 2), -1, np.float64)
+        entry.read(layer, rows, columns, out=into[:, 1:-1])
     expected = values_of(layer)[rows][:, columns]
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(into[:, 1:-1], expected)
+    assert (into[:, [0, -1]] == -1).all()
 
 
 def test_rows_read_only_their_bytes(tmp_path: Path):
@@ -89,8 +93,10 @@ def test_whole_chunks_are_held_against_their_checksum(tmp_path: Path, compressio
     data[20] ^= 1
     path.write_bytes(data)
     np.testing.assert_array_equal(entry.read(CONV, slice(0, 20)), values_of(CONV, range(20)))
-    with pytest.raises(StoreCorruptError, match=r"c/5/0 does not have the checksum .* brain-adapters cache repair"):
-        entry.read(CONV, slice(None))
+    expected = r"c/5/0 does not have the checksum .* brain-adapters cache repair"
+    for out in (None, np.empty((22, 36), np.float64)):
+        with pytest.raises(StoreCorruptError, match=expected):
+            entry.read(CONV, slice(None), out=out)
 
 
 def test_missing_rows_are_never_zeros(tmp_path: Path):
@@ -111,6 +117,12 @@ def test_a_chunk_of_another_size_is_refused(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(StoreCorruptError, match=r"c/0/0 has 572 bytes, and 580 were committed\. Mend"):
         entry.read(CONV, [0])
+
+
+def test_memory_of_another_shape_is_refused(tmp_path: Path):
+    entry = open_entry(ActivationStore(tmp_path))
+    with pytest.raises(ValueError, match=r"out has shape \(2, 36\), and \(3, 36\) is what the selection gives"):
+        entry.read(CONV, slice(0, 3), out=np.empty((2, 36), np.float32))
 
 
 @pytest.mark.parametrize(

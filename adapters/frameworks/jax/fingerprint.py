@@ -129,7 +129,8 @@ class _Program:
         is_internal = type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
         if is_internal and hasattr(value, "__array__"):
             return describer(np.asarray(value), where)
-        if is_internal and not callable(value):  # what an operation is told, in JAX's own words
+        is_mesh = type(value).__name__.endswith("Mesh")  # one can be called, as a decorator
+        if is_internal and (is_mesh or not callable(value)):  # what an operation is told, in JAX's own words
             return {type(value).__name__: _ADDRESS.sub("", str(value))}
         return NotImplemented
 
