@@ -26,6 +26,8 @@ from .state import EXCLUSIVE, choose_device, prepared
 
 __all__ = ["PyTorchAdapter"]
 
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 class PyTorchAdapter(Adapter):
     """Reads any ``torch.nn.Module`` through forward hooks.
@@ -40,6 +42,11 @@ class PyTorchAdapter(Adapter):
         ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``; None takes CUDA or MPS when there is one.
     forward_kwargs : mapping, optional
         Passed to the model's forward beside the images, as they are: ``{"interpolate_pos_encoding": True}``, say.
+    precision : {'float32', 'bfloat16', 'float16'}
+        In which layers compute where autocast knows them to bear it; anything but float32 changes values in the third
+        digit. Values come out as float32 all the same.
+    channels_last : bool
+        Whether images lie in memory as (row, column, channel), which convolutions on a GPU like; last bits may change.
 
     Raises
     ------
@@ -47,15 +54,26 @@ class PyTorchAdapter(Adapter):
         For TorchScript, or a model whose input is not an image.
     DeviceError
         If the device does not exist here.
+    ValueError
+        If there is no such precision.
     """
 
     framework: ClassVar[str] = "pytorch"
 
     def __init__(
-        self, model: Any, *, device: str | None = None, forward_kwargs: Mapping[str, Any] | None = None
+        self,
+        model: Any,
+        *,
+        device: str | None = None,
+        forward_kwargs: Mapping[str, Any] | None = None,
+        precision: str = "float32",
+        channels_last: bool = False,
     ) -> None:
         super().__init__(_unwrapped(model), device=device)
+        if precision not in _PRECISIONS:
+            raise ValueError(f"precision={precision!r} is unknown. Use one of: {', '.join(map(repr, _PRECISIONS))}.")
         self._forward_kwargs = dict(forward_kwargs or {})
+        self._autocast, self._channels_last = _PRECISIONS[precision], channels_last
         self._device = choose_device(self.model, device)
         self.asynchronous = self._device.type == "cuda"
         self._listed: dict[tuple[object, ...], Layers] = {}
@@ -100,7 +118,7 @@ class PyTorchAdapter(Adapter):
     ) -> Iterator[Forward]:
         """Register the hooks once and give the forward pass; see `adapters.contract.Adapter.open`."""
         layers = self.layers(image_shape)
-        with EXCLUSIVE, prepared(self.model, self._device):
+        with EXCLUSIVE, prepared(self.model, self._device, autocast=self._autocast):
             capture = Capture(
                 self.model,
                 requests,
@@ -138,7 +156,10 @@ class PyTorchAdapter(Adapter):
 
     def numerics(self) -> Mapping[str, Any]:
         """Return flags, versions and device; see `adapters.contract.Adapter.numerics`."""
-        return numerics_of(self.model, self._device, self._input_dtype())
+        found = numerics_of(self.model, self._device, self._input_dtype())
+        asked = {"autocast": str(self._autocast)} if self._autocast is not None else {}
+        layout = {"images": "channels last"} if self._channels_last else {}
+        return {**found, "settings": {**found["settings"], **asked, **layout}}
 
     @property
     def imports(self) -> tuple[str, ...]:
@@ -154,6 +175,8 @@ class PyTorchAdapter(Adapter):
         return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
     def _run(self, images: torch.Tensor) -> Any:
+        if self._channels_last and images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
         name = getattr(self.model, "main_input_name", None)  # Hugging Face says which argument takes the image
         args, named = ((), {name: images}) if isinstance(name, str) else ((images,), {})
         return self.model(*args, **named, **self._forward_kwargs)

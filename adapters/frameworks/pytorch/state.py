@@ -63,8 +63,18 @@ def _require(asked: str) -> None:
 
 
 @contextmanager
-def prepared(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Hold the model in evaluation mode on the device, with seeded random state and no gradients, then restore all."""
+def prepared(model: nn.Module, device: torch.device, *, autocast: torch.dtype | None = None) -> Iterator[None]:
+    """Hold the model in evaluation mode on the device, with seeded random state and no gradients, then restore all.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as found.
+    device : torch.device
+        Where it runs.
+    autocast : torch.dtype, optional
+        Of automatic mixed precision; None switches it off.
+    """
     original = device_of(model)
     modes = [(module, module.training) for module in model.modules()]
     with ExitStack() as stack:
@@ -72,7 +82,8 @@ def prepared(model: nn.Module, device: torch.device) -> Iterator[None]:
         # not inference_mode, not even the caller's: what a model caches must stay usable for training
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.autocast(device.type, enabled=False))  # nor do values depend on the caller's
+        # nor do values depend on the caller's
+        stack.enter_context(torch.autocast(device.type, dtype=autocast, enabled=autocast is not None))
         stack.enter_context(_plain_attention())
         stack.enter_context(_eager(model))
         try:
