@@ -31,6 +31,7 @@ EXTRAS = {
     "jax": ["jax>=0.6.2", "flax>=0.11.2", "equinox>=0.13", "dm-haiku>=0.0.14"],
     "onnx": ["onnx>=1.18", "onnxruntime>=1.22"],
     "store": ["blake3>=1.0", "google-crc32c>=1.6", "numcodecs>=0.14", "einops>=0.8", "h5netcdf>=1.3"],
+    "remote": ["obstore>=0.8"],
     "score": ["scikit-learn>=1.4", "scipy>=1.11"],
     "brainscore": ["brainscore-vision>=2.4"],
     "ray": ["ray>=2.40"],
@@ -44,6 +45,7 @@ EXTRAS["demo"] = [*EXTRAS["pytorch"], *EXTRAS["score"], "torchvision>=0.21", "ma
 EXTRAS["test"] = [
     *EXTRAS["demo"],
     *EXTRAS["store"],
+    *EXTRAS["remote"],
     "timm>=1.0",
     "transformers>=4.40",
     "pytest>=8",
@@ -51,6 +53,7 @@ EXTRAS["test"] = [
     "hypothesis>=6.100",
     "trustme>=1.1",
     "zarr>=3.1.6",
+    "moto[s3,server]>=5",
     "ruff>=0.17.5,<0.18",
     "mypy>=2.1",
     "setuptools>=70",

@@ -18,6 +18,7 @@ from adapters.store import ActivationStore, Entry, open_store
 from adapters.store.checking import verify
 from adapters.store.exporting import export
 from adapters.store.mending import repair
+from adapters.store.objects import keys_at, pull, push
 from adapters.store.sweeping import folder_bytes, is_pinned, pin, remove, sweep, unpin
 from adapters.storing import ENVIRONMENT_VARIABLE
 
@@ -38,6 +39,7 @@ Place = Annotated[
     typer.Option("--store", help="Folder of the store.", envvar=ENVIRONMENT_VARIABLE, show_envvar=True),
 ]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Beginning of an entry's key, as `cache ls` shows it.")]
+Url = Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/folder, gs://, az:// or file:///folder.")]
 _DAY = 86_400.0
 _SHOWN = 12
 
@@ -216,12 +218,46 @@ def export_command(
     typer.echo(str(out))
 
 
+@cache_commands.command("push")
+@reports_errors
+def push_command(key: Key, url: Url, *, store: Place = None) -> None:
+    """Send an entry to an object store; what is there already is not sent again.
+
+    Credentials come from the environment, as AWS_ACCESS_KEY_ID and AWS_REGION.
+    """
+    typer.echo(f"sent {format_bytes(push(_store(store).find(key), url))}")
+
+
+@cache_commands.command("pull")
+@reports_errors
+def pull_command(
+    url: Url,
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="Entries; without, they are listed.")
+    ] = None,
+    *,
+    store: Place = None,
+) -> None:
+    """Bring entries from an object store, each chunk held against its digest; or list those that are there."""
+    if not keys:
+        for key in keys_at(url):
+            typer.echo(key)
+        return
+    place = ActivationStore(_named(store))  # it may be the first entry
+    for key in keys:
+        typer.echo(str(pull(place, url, key).path))
+
+
 def _store(place: Path | None) -> ActivationStore:
+    return open_store(_named(place))
+
+
+def _named(place: Path | None) -> Path:
     if place is None:
         raise NoStoreError(
             f"No store was named. Pass --store FOLDER, or set the environment variable {ENVIRONMENT_VARIABLE}."
         )
-    return open_store(place)
+    return place
 
 
 def _chosen(place: Path | None, keys: list[str] | None) -> list[Entry]:

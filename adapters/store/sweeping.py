@@ -71,7 +71,7 @@ def sweep(
         for entry in entries:
             is_old = older_than is not None and now - entry.last_used > older_than
             is_too_much = max_bytes is not None and total > max_bytes
-            if (is_old or is_too_much) and not is_pinned(entry) :
+            if (is_old or is_too_much) and not is_pinned(entry) and not is_leased(entry.path):
                 remove(entry)
                 removed.append(entry.key)
                 total -= sizes[entry.key]

@@ -187,6 +187,17 @@ def test_unpacked_it_is_an_entry_again(run, stored: str, place: Path, tmp_path: 
     np.testing.assert_array_equal(theirs.values, ours.values)
 
 
+def test_push_and_pull(run, stored: str, place: Path, tmp_path: Path):
+    url, elsewhere = f"file://{tmp_path / 'remote'}", tmp_path / "elsewhere"
+    (tmp_path / "remote").mkdir()
+    assert run("cache", "push", stored[:9], url, "--store", place).stdout.startswith("sent ")
+    assert run("cache", "pull", url).stdout == f"{stored}\n"
+    pulled = run("cache", "pull", url, stored[:9], "--store", elsewhere)
+    assert pulled.exit_code == 0, pulled.stderr
+    theirs, ours = (adapters.open_store(each).to_xarray() for each in (elsewhere, place))
+    np.testing.assert_array_equal(theirs.values, ours.values)
+
+
 def test_names_that_look_like_paths_stay_labels(run, place: Path, models_file: Path, tmp_path: Path):
     folder = tmp_path / "odd"
     folder.mkdir()

@@ -125,6 +125,18 @@ def test_memory_of_another_shape_is_refused(tmp_path: Path):
         entry.read(CONV, slice(0, 3), out=np.empty((2, 36), np.float32))
 
 
+@pytest.mark.parametrize("n_bytes", [0, 100, 581])
+def test_what_has_another_size_is_missing(tmp_path: Path, n_bytes: int):
+    entry = open_entry(ActivationStore(tmp_path))
+    write_missing(entry)
+    path = entry.path / CONV.folder / "c" / "2" / "0"
+    path.write_bytes((path.read_bytes() + b"x")[:n_bytes])
+    assert entry.missing(LAYERS) == {2: [CONV]}
+    assert not entry.complete()
+    write_missing(entry)
+    np.testing.assert_array_equal(entry.read(CONV, slice(None)), values_of(CONV))
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

@@ -228,6 +228,20 @@ def test_memory_is_bounded(tmp_path: Path):
     np.testing.assert_array_equal(entry.read(layer, slice(None))[:, 7], np.arange(12))
 
 
+def test_what_another_process_finished_first_stays(entry: Entry):
+    other = ActivationStore(entry.path.parents[2]).find(entry.key)
+    with entry.writer(threads=1) as slower:
+        slower.begin(0, [CONV, HALF])
+        slower.append({layer.requested: values_of(layer, range(4)) for layer in (CONV, HALF)})
+        write_missing(other, [CONV])
+        inodes = {path: path.stat().st_ino for path in entry.path.glob("layers/*/c/*/*")}
+        slower.finish()
+    assert {path: path.stat().st_ino for path in inodes} == inodes
+    assert list(entry.path.glob("temporary/*")) == []
+    assert entry.missing([CONV, HALF]).keys() == {1, 2, 3, 4, 5}
+    assert entry.missing([CONV]) == {}
+
+
 def test_adding_layers_touches_nothing_old(tmp_path: Path):
     store = ActivationStore(tmp_path)
     entry = open_entry(store)
