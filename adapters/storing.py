@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,10 +13,11 @@ import numpy as np
 
 from .budgeting import plan_of
 from .calls import Call, read_into_memory
-from .errors import listing, warn
+from .errors import BudgetError, listing, warn
 from .filling import StorePass
 from .fingerprints import NotFingerprintable, key_of
 from .keying import layer_records, presentations_of, recipe_of, row_map_of
+from .memory import format_bytes
 from .planning import Plan, RunReport, queue_bytes
 from .probing import probe, trust
 from .run_cards import run_card
@@ -109,6 +111,7 @@ class _Stored:
             with self.watch.stage("probe"):
                 probe(call, entry, [record for record in records if not _lacks(missing, 0, record)])
         if missing:
+            self._require_room(entry, missing)
             self._compute(entry, missing)
             trust(entry, missing.get(0, ()))
         with self.watch.stage("labels"):
@@ -129,6 +132,22 @@ class _Stored:
             widest=widest,
             presentations=presentations_of(call),
         )
+
+    def _require_room(self, entry: Entry, missing: Mapping[int, Sequence[LayerRecord]]) -> None:
+        """Refuse what will not fit onto the disk; compressed layers may, whatever their size."""
+        needed = sum(
+            _n_rows(entry, [shard]) * record.n_units * record.numpy_dtype.itemsize
+            for shard, records in missing.items()
+            for record in records
+            if entry.compression_of(record) == "none"
+        )
+        free = shutil.disk_usage(entry.path).free
+        if needed > free:
+            raise BudgetError(
+                f"{self.call.identifier} needs {format_bytes(needed)} on the disk of {self.store.root}, and "
+                f"{format_bytes(free)} are free. Reduce layers with reduce=, keep half precision with "
+                f"ActivationStore(path, dtype='float16'), request fewer, or name another folder."
+            )
 
     def _compute(self, entry: Entry, missing: Mapping[int, Sequence[LayerRecord]]) -> None:
         n_trials = self.call.presented.n_trials

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,6 +312,15 @@ def test_to_store_and_open_store(extractor, noise, place):
     assert np.array_equal(stored.values, opened.values)
     assert stored.indexes["neuroid"].equals(opened.indexes["neuroid"])
     assert stored.indexes["presentation"].equals(opened.indexes["presentation"])
+
+
+def test_a_disk_that_is_too_small_is_refused_before_it_is_filled(extractor, noise, place, monkeypatch, passes):
+    usage = shutil.disk_usage(place.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5000))
+    with pytest.raises(BudgetError, match=r"net needs 5\.2 kB on the disk of .*store, and 5\.0 kB are free"):
+        extractor(noise(9, 8, 8, 3), ["0"], store=place)
+    assert passes == []
+    extractor(noise(8, 8, 8, 3), ["0"], store=place)
 
 
 def test_run_cards(extractor, noise, place):

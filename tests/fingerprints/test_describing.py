@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from adapters.fingerprints import NotFingerprintable, canonical, describe, digest_of
@@ -73,7 +75,9 @@ def palette(colours: bytes) -> Image.Image:
     return image
 
 
+ONE, TWO = Record(), Record()
 DIFFERENT: dict[str, list[Any]] = {
+    "which of two equal objects comes again": [[ONE, TWO, ONE], [ONE, TWO, TWO], [ONE, ONE, TWO]],
     "numbers and their types": [1, 1.0, True, "1", None, 1 + 0j, np.float32(1), np.int64(1), 2, -1, b"1", Text("1")],
     "floats": [0.0, -0.0, 5e-324, math.nan, math.inf, -math.inf, np.float32(0.1), np.float64(0.1)],
     "long numbers and texts": [10**5000, 10**5000 + 1, "a" * 5000, "a" * 4999 + "b", "\ud800"],
@@ -174,6 +178,21 @@ EQUAL: dict[str, list[Any]] = {
     "weak keys": [weak(HELD), weak(HELD)],
     "nothing is remembered": [HELD, HELD],
 }
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=1), inner),
+    max_leaves=5,
+)
+
+
+@given(PLAIN, PLAIN)
+@settings(max_examples=200, deadline=None)
+def test_plain_values_against_repr(first: Any, second: Any):
+    """Python's own text of plain values differs where they do; ours has to agree, also about copies."""
+    assert (canonical(describe(first)) == canonical(describe(second))) == (repr(first) == repr(second))
+    assert describe(copy.deepcopy(first)) == describe(first)
 
 
 @pytest.mark.parametrize("name", EQUAL)

@@ -19,6 +19,8 @@ from PIL import ImageFilter
 from adapters.fingerprints import canonical, describe
 from adapters.fingerprints.libraries import is_library_code, library_of, version_of
 
+from .studies import load_file
+
 SOURCE = '''
 import math
 import numpy as np
@@ -162,6 +164,17 @@ def test_a_constant_that_is_also_the_docstring_counts():
 def test_installed_code_around_a_function_hides_nothing(decorated: str):
     source = "import functools, numpy as np\ndef f(x):\n    return x * {}\ng = " + decorated
     assert described(source.format(1), "g") != described(source.format(2), "g")
+
+
+def test_installed_decorators_in_a_module_that_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What a decorator makes has the user's name and the library's code."""
+    monkeypatch.setitem(sys.modules, "brain_adapters_decorated", None)
+    found = []
+    for body in ("yield x", "yield -x", "yield x"):
+        path = tmp_path / "decorated.py"
+        path.write_text(f"from contextlib import contextmanager\n@contextmanager\ndef f(x):\n    {body}\n")
+        found.append(canonical(describe(load_file(path, "brain_adapters_decorated").f)))
+    assert found[0] == found[2] != found[1]
 
 
 def test_modules_imported_at_run_time_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
