@@ -46,6 +46,7 @@ def plan_of(
         batch_size=call.batch_size,
         image_bytes=4 * int(np.prod(call.image_shape, dtype=np.int64)),
         n_trials=call.presented.n_trials,
+        widest=call.widest,
         available_bytes=available,
         weights=tuple(weights),
         passes=(tuple(sizes),),

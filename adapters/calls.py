@@ -64,6 +64,8 @@ class Call:
         What to read, in order.
     shapes : mapping of str to tuple of int
         Of each request per image, after its reduction.
+    widest : int
+        Values per image of the widest layer before its reduction: a batch of them exists for a moment.
     reductions : mapping of str to Reduction
         What is done to a layer on the device; layers that stay as they are have none.
     hooks : tuple of callable
@@ -84,6 +86,7 @@ class Call:
     image_shape: tuple[int, ...] = ()
     requests: tuple[LayerRequest, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    widest: int = 0
     reductions: Mapping[str, Any] = field(default_factory=dict)
     hooks: tuple[BatchHook, ...] = ()
     shifts: Shifts | None = None

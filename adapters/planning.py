@@ -94,6 +94,8 @@ class Plan:
         What the model was registered with; nothing for a model that was not registered.
     n_trials : int
         Presentations of each stimulus.
+    widest : int
+        Values per image of the widest layer before its reduction.
     passes : tuple of tuple of str
         Which layers are read together; every image goes through the model once for each.
     store : str, optional
@@ -109,6 +111,7 @@ class Plan:
     available_bytes: int | None = field(default=None, compare=False)
     weights: tuple[WeightsFile, ...] = ()
     n_trials: int = 1
+    widest: int = 0
     passes: tuple[tuple[str, ...], ...] = ()
     store: str | None = None
 
@@ -127,7 +130,7 @@ class Plan:
         """Bytes at the highest point beside the model: values, labels, batches decoded ahead, one layer's output."""
         n_batch = min(self.batch_size, self.n_images)
         batches = 4 * n_batch * self.image_bytes
-        largest = max(layer.n_neuroids for layer in self.layers) * 4 * n_batch
+        largest = max(self.widest, *(layer.n_neuroids for layer in self.layers)) * 4 * n_batch
         if self.store is None:
             return self.total_bytes + self.n_neuroids * _LABEL_BYTES + batches + largest
         sizes = {layer.layer: layer.n_neuroids for layer in self.layers}

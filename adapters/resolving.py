@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -62,6 +63,7 @@ def resolve_call(
         image_shape=image_shape,
         requests=requests,
         shapes=reduced_shapes(reductions, shapes),
+        widest=max(math.prod(shape) for shape in shapes.values()),
         reductions=reductions,
         on_error=on_error,
         progress=progress,

@@ -17,7 +17,6 @@ from .layout import CHECKSUM_BYTES, Grid
 
 __all__ = ["UnfinishedChunk"]
 
-_FLUSH_BYTES = 2**19  # smaller pieces are put together first: a call of the system costs as much as copying them
 _STEP_BYTES = 2**20  # what is written, hashed and checked while it is in the processor's cache
 _ZEROS = np.zeros(_STEP_BYTES, np.uint8)
 
@@ -33,14 +32,17 @@ class UnfinishedChunk:
         The temporary name.
     grid : Grid
         Says how long the chunk is.
+    flush_bytes : int
+        Pieces smaller than this are put together in memory.
     stays_open : bool
         Whether the file is kept open between appends; a process may have only so many open files.
     """
 
-    def __init__(self, files: Files, path: Path, grid: Grid, *, stays_open: bool = True) -> None:
+    def __init__(self, files: Files, path: Path, grid: Grid, *, flush_bytes: int, stays_open: bool) -> None:
         self.path = path
         self.sync_seconds = 0.0
-        self._files, self._grid, self._stays_open = files, grid, stays_open
+        self._files, self._grid = files, grid
+        self._flush_bytes, self._stays_open = flush_bytes, stays_open
         self._exists = False
         self._pending = bytearray()
         self._descriptor: int | None = None
@@ -51,10 +53,10 @@ class UnfinishedChunk:
     def append(self, values: np.ndarray) -> None:
         """Write rows: a contiguous array of shape (n_rows, n_units) in the data type of the disk."""
         data = values.reshape(-1).view(np.uint8)
-        if data.nbytes < _FLUSH_BYTES:
+        if data.nbytes < self._flush_bytes:
             self._pending += data.data
             data = data[:0]
-        if data.nbytes or len(self._pending) >= _FLUSH_BYTES:
+        if data.nbytes or len(self._pending) >= self._flush_bytes:
             self._flush()
             self._write(data)
             if not self._stays_open:

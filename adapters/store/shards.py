@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["UnfinishedShard"]
 
+# Small pieces are put together first: a call of the system costs as much as copying them.
+_FLUSH_BYTES, _LEAST_FLUSH_BYTES = 2**19, 2**16
+_PENDING_BYTES = 2**26  # of all layers together, where they are not very many
+
 
 class UnfinishedShard:
     """One shard on its way to the disk.
@@ -58,8 +62,9 @@ class UnfinishedShard:
         parts = [_LayerPart(entry, layer, lanes.n_threads) for layer in unique.values()]
         self.n_files = sum(part.grid.n_blocks for part in parts)
         self._parts = sorted(parts, key=lambda part: -part.grid.chunk_bytes * part.grid.n_blocks)
+        flush_bytes = min(_FLUSH_BYTES, max(_LEAST_FLUSH_BYTES, _PENDING_BYTES // self.n_files))
         for part in self._parts:
-            part.open(n_may_open >= self.n_files)
+            part.open(flush_bytes, stays_open=n_may_open >= self.n_files)
         self._lanes = [lanes.least_used(part.grid.chunk_bytes * part.grid.n_blocks) for part in self._parts]
         self._lock, self._n_waiting = threading.Lock(), len(self._parts)
 
@@ -132,10 +137,10 @@ class _LayerPart:
         self._compression: Compression | None = entry.compression_of(layer)
         self._chunks: list[UnfinishedChunk] = []
 
-    def open(self, stays_open: bool) -> None:
+    def open(self, flush_bytes: int, *, stays_open: bool) -> None:
         """Choose the temporary names."""
         self._chunks = [
-            UnfinishedChunk(self._files, self._new_path(), self.grid, stays_open=stays_open)
+            UnfinishedChunk(self._files, self._new_path(), self.grid, flush_bytes=flush_bytes, stays_open=stays_open)
             for _ in range(self.grid.n_blocks)
         ]
 

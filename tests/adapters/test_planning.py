@@ -139,3 +139,11 @@ def test_numbers_of_alexnet_at_full_size_need_no_run():
     plan = extractor.plan([f"{number}.png" for number in range(1000)], ["features.0", "classifier.6"])
     assert plan.total_bytes == 1000 * 4 * (64 * 55 * 55 + 1000)
     assert np.prod(plan.layers[0].shape) == 64 * 55 * 55
+
+
+def test_a_reduced_layer_is_whole_for_a_moment(extractor, noise):
+    stimuli = noise(64, 8, 8, 3)
+    whole, reduced = (extractor.plan(stimuli, ["0"], reduce=each) for each in (None, "mean"))
+    assert reduced.total_bytes < whole.total_bytes / 10
+    n_batch = min(extractor.batch_size, 64)
+    assert reduced.peak_bytes >= reduced.total_bytes + 4 * n_batch * whole.layers[0].n_neuroids

@@ -182,6 +182,14 @@ def test_must_hit(study: Study, name: str, monkeypatch: pytest.MonkeyPatch):
     assert study.key() == before
 
 
+def test_settings_of_the_environment_count_by_their_value(study: Study, monkeypatch: pytest.MonkeyPatch):
+    keys = set()
+    for value in ("0", "1"):
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", value)
+        keys.add(study.key())
+    assert len(keys) == 2
+
+
 def test_other_host(study: Study, monkeypatch: pytest.MonkeyPatch):
     before = study.key()
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")

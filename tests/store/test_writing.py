@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from adapters.errors import ActivationShapeError
-from adapters.store import ActivationStore, Entry, LayerRecord, ShardWriter
-from adapters.store import chunks as chunk_files_module
+from adapters.store import ActivationStore, Entry, LayerRecord, ShardWriter, shards, writing
 from adapters.store.files import Files
 
 from .small import CONV, DOUBLE, HALF, LAYERS, assert_holds, chunk_files, open_entry, values_of, write_missing
@@ -41,7 +40,7 @@ def test_any_way_of_writing_gives_the_same_files(
 ):
     expected = open_entry(ActivationStore(tmp_path / "expected"))
     write_missing(expected)
-    monkeypatch.setattr(chunk_files_module, "_FLUSH_BYTES", flush_bytes)
+    monkeypatch.setattr(shards, "_FLUSH_BYTES", flush_bytes)
     entry = open_entry(ActivationStore(tmp_path / "store"))
     write_missing(entry, threads=threads, order=lambda shards: shards[::-1])
     assert chunk_files(entry) == chunk_files(expected)
@@ -50,10 +49,8 @@ def test_any_way_of_writing_gives_the_same_files(
 @pytest.mark.parametrize("most", [0, 4])
 def test_few_files_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int):
     """Layers beyond the limit are closed between batches; their chunks are the same."""
-    from adapters.store import writing
-
     monkeypatch.setattr(writing, "_MOST_OPEN_FILES", most)
-    monkeypatch.setattr(chunk_files_module, "_FLUSH_BYTES", 1)
+    monkeypatch.setattr(shards, "_FLUSH_BYTES", 1)
     files = CountedFiles()
     entry = open_entry(ActivationStore(tmp_path, files=files))
     with entry.writer(threads=1) as writer:

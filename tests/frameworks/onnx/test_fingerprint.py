@@ -67,12 +67,6 @@ def with_attribute(name: str, key: str, value: Any) -> Change:
     return change
 
 
-def other_options(study: Study) -> None:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    study.model = session(study, options)
-
-
 def session(study: Study, options: Any = None) -> Any:
     content = study.model.SerializeToString()
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -93,7 +87,6 @@ MISSES: dict[str, Change] = {
     "the output": lambda study: setattr(study.model.graph.output[0], "name", "t8"),
     "the version of the operators": lambda study: setattr(study.model.opset_import[0], "version", 17),
     "the size of images": lambda study: study.model.graph.input[0].type.tensor_type.shape.dim.__getitem__(2).Clear(),
-    "a session's options": other_options,
 }
 
 
@@ -121,7 +114,14 @@ def annotate(study: Study) -> None:
     study.model.graph.value_info.append(helper.make_tensor_value_info("t1", 1, ["n", 4, 8, 9]))
 
 
+def as_in_training(study: Study) -> None:
+    """Have a normalisation return running statistics, as exports for training do; runs infer."""
+    node(study, "block/norm").output.extend(["new_mean", "new_variance"])
+    node(study, "block/norm").attribute.append(helper.make_attribute("training_mode", 1))
+
+
 HITS: dict[str, Change] = {
+    "exported for training": as_in_training,
     "built again": lambda study: setattr(study, "model", network()),
     "a file": save,
     "a file with its weights beside it": save_beside,
@@ -153,6 +153,18 @@ def test_a_session_is_what_it_was_made_from(study: Study):
     before = study.recipe()["model"]
     study.model = session(study)
     assert study.recipe()["model"] == before
+
+
+def test_options_of_a_session(study: Study):
+    keys = {study.key()}
+    content = study.model
+    for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL"):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        study.model = content
+        study.model = session(study, options)
+        keys.add(study.key())
+    assert len(keys) == 3
 
 
 def test_a_file_that_was_written_again_is_read_again(study: Study):

@@ -116,6 +116,9 @@ MISSES: dict[str, Change] = {
     "forward of the class": replace_class_forward,
     "forward of a class of PyTorch": lambda study: setattr(nn.GELU, "forward", lambda self, values: values),
     "a function of PyTorch": lambda study: setattr(nn.functional, "relu", lambda values, inplace=False: -values),
+    "a function that only PyTorch calls": lambda study: setattr(
+        nn.functional, "gelu", lambda values, approximate: -values
+    ),
     "another class with the same attributes": lambda study: setattr(study.model.act, "__class__", nn.Identity),
     "the order of modules": swap_blocks,
     "the name of a layer": same_values_other_name,

@@ -38,7 +38,7 @@ def study(tmp_path: Path) -> Study:
 @pytest.fixture
 def as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put back what changes set for the whole process."""
-    for owner, name in ((nn.GELU, "forward"), (nn.functional, "relu")):
+    for owner, name in ((nn.GELU, "forward"), (nn.functional, "relu"), (nn.functional, "gelu")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     flags = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark)
     n_threads, state = torch.get_num_threads(), torch.get_rng_state()
