@@ -13,7 +13,7 @@ import numpy as np
 
 from .budgeting import plan_of
 from .calls import Call, read_into_memory
-from .errors import BudgetError, listing, warn
+from .errors import BudgetError, StimulusError, listing, warn
 from .filling import StorePass
 from .fingerprints import NotFingerprintable, key_of
 from .keying import layer_records, presentations_of, recipe_of, row_map_of
@@ -114,9 +114,11 @@ class _Stored:
             self._require_room(entry, missing)
             self._compute(entry, missing)
             trust(entry, missing.get(0, ()))
+        skipped = {row // call.presented.n_trials: reason for row, reason in entry.skipped().items()}
+        if skipped and call.on_error == "raise":  # a call before this one was told to leave them out
+            raise StimulusError(next(iter(skipped.values())))
         with self.watch.stage("labels"):
             assembly, n_rows = _labelled(call, entry, records)
-        skipped = {row // call.presented.n_trials: reason for row, reason in entry.skipped().items()}
         return assembly, call.report(self.watch, n_rows, call.batch_size, skipped)
 
     def _entry(self, widest: int) -> Entry:

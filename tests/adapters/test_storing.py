@@ -156,6 +156,8 @@ def test_unreadable_stimuli(extractor, image_files, tmp_path, place):
         np.testing.assert_allclose(stored.values, expected.values, rtol=1e-5, atol=1e-6)
         assert list(stored["stimulus_path"].values) == list(expected["stimulus_path"].values)
         assert [name for name, _ in extractor.report().skipped] == [str(broken), str(tmp_path / "not_there.png")]
+    with pytest.raises(StimulusError, match=r"broken\.png"):
+        extractor(files, ["0"], store=place)
 
 
 def test_reductions(extractor, noise, place):
