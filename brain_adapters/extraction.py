@@ -85,7 +85,7 @@ def extract_command(
         plan.require_fit()
         on_error: OnError = "skip" if skip_unreadable else "raise"
         if out is None:
-            activations = extractor(paths, wanted, on_error=on_error, **options)
+            activations = _resumable(extractor, paths, wanted, on_error=on_error, **options)
         else:
             check_output(out, plan.total_bytes, force=force)
             with complete_file(out) as temporary:
@@ -95,6 +95,14 @@ def extract_command(
         typer.echo(for_command_line(without_skip_advice(str(report))), err=True)
     summary = _summary(out, store, identifier, wanted, activations, report)
     typer.echo(json.dumps(summary, indent=2) if as_json else str(out or store))
+
+
+def _resumable(extractor: Any, *args: Any, **options: Any) -> Any:
+    try:
+        return extractor(*args, **options)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; what was finished stays in the store, and the same command does the rest.", err=True)
+        raise typer.Exit(130) from None
 
 
 def stimulus_paths(given: list[str]) -> list[str]:

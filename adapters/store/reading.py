@@ -162,8 +162,9 @@ class _Chunk:
                 self._fill(descriptor, buffer.view(np.uint8), row * row_bytes + group.start * itemsize, path)
                 self.values[to, group.to] = buffer[group.take]
             return
+        is_direct = self._is_direct(group) and self.rows.is_in_order
         for rows, to in self.rows.runs(max(1, _BUFFER_BYTES // row_bytes)):
-            if self._is_direct(group) and (np.diff(to) == 1).all():
+            if is_direct or (len(to) == 1 and self._is_direct(group)):
                 into = self.values[to[0] : to[-1] + 1].reshape(-1).view(np.uint8)
                 self._fill(descriptor, into, int(rows[0]) * row_bytes, path)
             else:

@@ -43,7 +43,12 @@ class Rows:
     @property
     def is_run(self) -> bool:
         """Whether they lie side by side in the file and in the result."""
-        return _is_run(self.rows) and _is_run(self.to)
+        return _is_run(self.rows) and self.is_in_order
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether they lie side by side in the result."""
+        return _is_run(self.to)
 
     def by_shard(self, shard_rows: int) -> Iterator[tuple[int, Rows]]:
         """Yield each shard that is touched, with its rows counted from its first."""

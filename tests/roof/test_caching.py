@@ -56,6 +56,16 @@ def test_reduced_under_a_budget_and_to_a_file(run, models_file: Path, images: Pa
         assert arrays["activations"].shape == (6, 8)
 
 
+def test_interrupted(run, models_file: Path, images: Path, place: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adapters.extractor.read_through_store", interrupt)
+    result = run("extract", f"{models_file}:small_net", images, "--store", place)
+    assert result.exit_code == 130
+    assert result.stderr.endswith("what was finished stays in the store, and the same command does the rest.\n")
+
+
 def test_neither_file_nor_store(run, models_file: Path, images: Path):
     result = run("extract", f"{models_file}:small_net", images)
     assert result.exit_code == 2

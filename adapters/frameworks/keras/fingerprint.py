@@ -114,9 +114,7 @@ class _Layers:
         if isinstance(value, keras.Variable):
             return self._variable(value, describer, where)
         if isinstance(value, keras.random.SeedGenerator):
-            if id(value.state) in self._seeds:
-                return {"random": "seeded"}
-            return {"seed": describer(value.state, where)}
+            return {"generator": describer(value.state, where)}
         if isinstance(value, keras.Operation):  # one that does not count as part of the model
             return describer.once(value, lambda: self._operation(value, where))
         if isinstance(value, keras.DTypePolicy):

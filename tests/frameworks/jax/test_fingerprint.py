@@ -34,11 +34,19 @@ def weights(*shape: int) -> Any:
     return jnp.asarray((np.arange(np.prod(shape), dtype=np.float32) / 64 - 1).reshape(shape))
 
 
+class Activation(linen.Module):
+    """Has no weights, whose names would change with its own."""
+
+    def __call__(self, values: Any) -> Any:
+        return jnp.abs(values)
+
+
 class LinenNet(linen.Module):
     features: int = 4
     strides: int = 1
     activation: Callable[[Any], Any] = linen.relu
     layer_name: str = "conv"
+    act_name: str = "act"
     axis_name: str = ""
 
     @linen.compact
@@ -46,7 +54,7 @@ class LinenNet(linen.Module):
         values = linen.Conv(self.features, (3, 3), strides=self.strides, name=self.layer_name)(images)
         values = linen.BatchNorm(use_running_average=not train, name="norm")(values)
         values = linen.Dropout(0.5, deterministic=not train)(self.activation(values))
-        return squash(values) * HELD.scale + HELD.table
+        return Activation(name=self.act_name)(squash(values)) * HELD.scale + HELD.table
 
 
 class NnxNet(nnx.Module):
@@ -155,6 +163,7 @@ MISSES: dict[tuple[str, str], Change] = {
     ("linen", "an activation"): with_linen(activation=linen.gelu),
     ("linen", "a lambda"): with_linen(activation=lambda values: values * 2),
     ("linen", "the name of a layer"): with_linen(layer_name="other"),
+    ("linen", "the name of a layer without weights"): with_linen(act_name="other"),
     ("linen", "a global constant"): use("HELD.scale", 3.0),
     ("linen", "a global array"): use("HELD.table", jnp.arange(4.0) + 1e-6),
     ("linen", "a function that is called"): use("squash", jax.nn.sigmoid),
@@ -232,6 +241,7 @@ def test_what_runs_is_what_was_described():
     extractor = adapters.wrap(linen_model(), preprocessing=adapters.already_preprocessed())
     images = np.random.default_rng(0).random((2, *LAST), np.float32)
     before = extractor(images).values - np.repeat(np.arange(4.0), 64)
+    assert np.isfinite(before).all()
     key = key_of(model_recipe(extractor.adapter, LAST))
     HELD.scale = 4.0
     assert key_of(model_recipe(extractor.adapter, LAST)) != key
