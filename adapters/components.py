@@ -137,6 +137,12 @@ class FittedPCA(Reduction):
                 f"FittedPCA.save wrote. Fit them again with PCA(n_components).fit(extractor, stimuli, layers)."
             ) from error
 
+    def part(self, layer: str) -> FittedPCA:
+        """Return one with a single layer of this."""
+        part = FittedPCA(self.n_components, {})
+        part._layers = {layer: self._layers[layer]}
+        return part
+
     def joined(self, other: FittedPCA) -> FittedPCA:
         """Return one with the layers of both; where both have a layer, the other's."""
         both = FittedPCA(self.n_components, {})

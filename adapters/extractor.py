@@ -138,8 +138,9 @@ class ActivationsExtractor(BrainScoreSurface):
         BudgetError
             If the result does not fit into memory.
         """
-        reduce = fitted_for(reduce, self, layers, calls=calls)
-        watch = Stopwatch()
+        place, watch = find_store(store), Stopwatch()
+        fits = None if place is None else place.root / "v1" / "fits"
+        reduce = fitted_for(reduce, self, layers, calls=calls, folder=fits)
         n_trials = number_of_trials if require_variance else 1
         with watch.stage("prepare"):
             call = self._resolve(
@@ -147,7 +148,6 @@ class ActivationsExtractor(BrainScoreSurface):
             )
             if require_variance:
                 call = replace(call, shifts=self._shifts(n_trials, call.image_shape))
-        place = find_store(store)
         if place is not None:
             assembly, self._last_report = read_through_store(call, place, watch, memory=memory)
         else:

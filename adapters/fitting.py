@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,15 @@ import numpy as np
 from .components import FittedPCA
 from .device_math import DeviceMath
 from .errors import ActivationShapeError, BudgetError, ReductionError
+from .fingerprints import (
+    SEMANTICS,
+    NotFingerprintable,
+    key_of,
+    model_recipe,
+    preprocessing_recipe,
+    stimuli_recipe,
+)
+from .guessing import image_shape_of
 from .pca import PrincipalComponents
 from .reducing import LayerReduction, Reduction, digest_of
 from .stimuli import as_stimuli
@@ -108,7 +119,7 @@ class PCA(Reduction):
             layer: None if fitted is None else (fitted.mean_, fitted.components_) for layer, fitted in found.items()
         }
 
-    def fitted_for(self, extractor: Any, layers: Sequence[str]) -> FittedPCA:
+    def fitted_for(self, extractor: Any, layers: Sequence[str], folder: Path | None = None) -> FittedPCA:
         """Return what was fitted on `stimuli`; fitted now for layers, or weights of the model, that are new.
 
         Parameters
@@ -117,15 +128,42 @@ class PCA(Reduction):
             Whose model is used.
         layers : sequence of str
             Requested texts.
+        folder : Path, optional
+            Where components are kept, and found by another process: the same components, to the last bit.
         """
         known, digest = self._fitted, _digest_of(extractor.adapter)
         if known is None or not known.is_of(extractor, digest):
             known = _Fitted(weakref.ref(extractor.adapter), extractor.preprocessing, digest, FittedPCA(0, {}))
         missing = [layer for layer in layers if layer not in known.components.layers]
+        places = self._places(extractor, missing, folder) if missing and folder is not None else {}
+        for layer, path in places.items():
+            with suppress(FileNotFoundError, ReductionError):  # one that is damaged is fitted again
+                known.components = FittedPCA.load(path).joined(known.components)
+                missing.remove(layer)
         if missing:
-            known.components = self.fit(extractor, self.stimuli, missing).joined(known.components)
+            found = self.fit(extractor, self.stimuli, missing)
+            for layer in (each for each in missing if each in places):
+                places[layer].parent.mkdir(parents=True, exist_ok=True)
+                found.part(layer).save(places[layer])
+            known.components = found.joined(known.components)
         self._fitted = known
         return known.components
+
+    def _places(self, extractor: Any, layers: Sequence[str], folder: Path) -> dict[str, Path]:
+        """Return the file of each layer's components, named by all that they depend on; none where that is unknown."""
+        items = as_stimuli(self.stimuli).items
+        image_shape = image_shape_of(extractor.preprocessing, extractor.adapter, items)
+        try:
+            recipe = {
+                "semantics": SEMANTICS,
+                "model": model_recipe(extractor.adapter, image_shape),
+                "preprocessing": preprocessing_recipe(extractor.preprocessing),
+                "stimuli": stimuli_recipe(items),
+                "n_components": self.n_components,
+            }
+        except NotFingerprintable:
+            return {}
+        return {layer: folder / f"pca-{key_of({**recipe, 'layer': layer})}.npz" for layer in layers}
 
     def for_layer(
         self, layer: str, shape: tuple[int, ...], *, n_presentations: int, math: DeviceMath

@@ -17,6 +17,7 @@ from __future__ import annotations
 import fnmatch
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .device_math import DeviceMath, HostMath
@@ -93,7 +94,14 @@ def reduced_shapes(
     }
 
 
-def fitted_for(reduce: Any, extractor: Any, layers: str | Sequence[str] | None, *, calls: Any = None) -> Any:
+def fitted_for(
+    reduce: Any,
+    extractor: Any,
+    layers: str | Sequence[str] | None,
+    *,
+    calls: Any = None,
+    folder: Path | None = None,
+) -> Any:
     """Fit what is to be fitted on images that it names itself, and return ``reduce`` with the result in its place.
 
     Parameters
@@ -104,6 +112,8 @@ def fitted_for(reduce: Any, extractor: Any, layers: str | Sequence[str] | None, 
         With whose model.
     layers, calls
         As in the extractor's call.
+    folder : Path, optional
+        Where what was fitted is kept.
     """
     given = list(reduce.values()) if isinstance(reduce, Mapping) else [reduce]
     unfitted = [each for each in given if isinstance(each, PCA) and each.stimuli is not None]
@@ -117,7 +127,7 @@ def fitted_for(reduce: Any, extractor: Any, layers: str | Sequence[str] | None, 
     for pca in {id(each): each for each in unfitted}.values():
         names = [name for name, each in chosen.items() if each is pca]
         if names:
-            fitted.update(dict.fromkeys(names, pca.fitted_for(extractor, names)))
+            fitted.update(dict.fromkeys(names, pca.fitted_for(extractor, names, folder)))
     return fitted
 
 

@@ -55,7 +55,7 @@ def compress_file(files: Files, source: Path, n_bytes: int, target: Path) -> Chu
     return ChunkRecord(len(data) + CHECKSUM_BYTES, str(hasher.hexdigest()), "zstd")
 
 
-def decompress(data: bytes | memoryview, n_bytes: int, path: Path) -> np.ndarray:
+def decompress(data: bytes | memoryview, n_bytes: int, path: str | Path) -> np.ndarray:
     """Return the bytes of a compressed chunk.
 
     The size is read from the head of the data first: what would not be ``n_bytes`` is refused before any memory is

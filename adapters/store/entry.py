@@ -258,25 +258,26 @@ class Entry:
         names = (chunk_name(layer.folder, shard, block) for block in range(self._placed.known_grid(layer).n_blocks))
         return all(self._is_there(name) for name in names)
 
-    def _find(self, layer: LayerRecord, shard: int, block: int) -> tuple[Path, tuple[ChunkRecord, ...]]:
+    def _find(self, layer: LayerRecord, shard: int, block: int, anew: bool) -> tuple[str, tuple[ChunkRecord, ...]]:
         name = chunk_name(layer.folder, shard, block)
-        if not self._is_there(name):
-            self.commits.reload()  # another process may have written it meanwhile, or written it again
+        path = f"{self.path}/{name}"
+        if anew:
+            self.commits.reload()
         records = self.commits.find(name)
-        if not records or not (self.path / name).exists():
+        if (not records and anew) or not os.path.exists(path):  # noqa: PTH110
             rows = self.rows_of(shard)
             raise NotStoredError(
                 f"Rows {rows.start:,} to {rows.stop - 1:,} of layer {layer.requested!r} are not in entry "
                 f"{self.key[:12]}. Run the same extraction with this store again: it computes what is missing."
             )
-        return self.path / name, records
+        return path, records
 
     def _is_there(self, name: str) -> bool:
         records = self.commits.find(name)
         if not records:
             return False
         try:
-            n_bytes = os.stat(self.path / name).st_size  # noqa: PTH116 - one call for each of very many chunks
+            n_bytes = os.stat(f"{self.path}/{name}").st_size  # noqa: PTH116 - one call for each of very many chunks
         except OSError:
             return False
         return any(record.n_bytes == n_bytes for record in records)

@@ -72,7 +72,7 @@ _MEANINGS = {
 
 
 @contextmanager
-def writing_to(path: Path) -> Iterator[None]:
+def writing_to(path: str | Path) -> Iterator[None]:
     """Turn an error of the operating system into one that names the path and says what to do."""
     try:
         yield
@@ -83,7 +83,7 @@ def writing_to(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading_from(path: Path) -> Iterator[None]:
+def reading_from(path: str | Path) -> Iterator[None]:
     """Do the same for reading."""
     try:
         yield
@@ -94,7 +94,7 @@ def reading_from(path: Path) -> Iterator[None]:
 
 
 def _explained(
-    kind: type[StoreWriteError] | type[StoreReadError], doing: str, path: Path, error: OSError
+    kind: type[StoreWriteError] | type[StoreReadError], doing: str, path: str | Path, error: OSError
 ) -> StoreWriteError | StoreReadError:
     code = error.errno or 0
     meaning = _MEANINGS.get(code, f"{error.strerror or error}. {_GO_ON}")

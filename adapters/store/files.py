@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ __all__ = [
     "discard",
     "discard_folder",
     "make_folders",
-    "prepare_folder",
+    "prepare_folders",
     "rename_if_first",
     "sync_folder",
     "temporary_name",
@@ -35,7 +35,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 class Files:
     """The calls of the operating system that the store makes; tests put a disk with faults in its place."""
 
-    def open(self, path: Path, flags: int) -> int:
+    def open(self, path: str | Path, flags: int) -> int:
         """Open a file and return its descriptor."""
         return os.open(path, flags, 0o666)
 
@@ -81,7 +81,7 @@ class Files:
         return os.fstat(descriptor).st_size
 
     @contextmanager
-    def opened(self, path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    def opened(self, path: str | Path, flags: int = os.O_RDONLY) -> Iterator[int]:
         """Open a file for a block."""
         descriptor = self.open(path, flags)
         try:
@@ -115,6 +115,11 @@ def sync_folder(files: Files, path: Path) -> None:
                 raise
 
 
+def _sync_file(files: Files, path: Path) -> None:
+    with files.opened(path) as descriptor:
+        files.sync(descriptor)
+
+
 def write_durably(files: Files, path: Path, data: bytes, temporary: Path) -> None:
     """Put a small file in its place, in place of what is there, and return when it is on the disk.
 
@@ -145,32 +150,39 @@ def _write_new(files: Files, path: Path, data: bytes) -> None:
         files.sync(descriptor)
 
 
-def prepare_folder(files: Files, contents: Mapping[str, bytes | None], temporary: Path) -> Path:
-    """Make a folder under a temporary name, and return its path when all of it is on the disk.
+def prepare_folders(files: Files, wanted: Sequence[Mapping[str, bytes | None]], temporary: Path) -> list[Path]:
+    """Make folders under temporary names, and return their paths when all of it is on the disk.
+
+    First everything is written, then everything is waited for: a disk does the second for all at once.
 
     Parameters
     ----------
     files : Files
         The disk.
-    contents : mapping of str to bytes or None
-        Relative path -> content of a file, or None for a folder; a folder stands before what is in it.
+    wanted : sequence of mapping of str to bytes or None
+        For each folder, relative path -> content of a file, or None for a folder; a folder stands before what is in it.
     temporary : Path
         Where unfinished folders may stay behind.
     """
-    unfinished = temporary / temporary_name()
-    files.make_folder(unfinished)
+    prepared = [temporary / temporary_name() for _ in wanted]
     try:
-        for name, data in contents.items():
-            if data is None:
-                files.make_folder(unfinished / name)
-            else:
-                _write_new(files, unfinished / name, data)
-        for folder in (*(name for name, data in contents.items() if data is None), ""):
-            sync_folder(files, unfinished / folder)
+        for path, contents in zip(prepared, wanted, strict=True):
+            files.make_folder(path)
+            for name, data in contents.items():
+                if data is None:
+                    files.make_folder(path / name)
+                else:
+                    with files.opened(path / name, _NEW) as descriptor:
+                        write_all(files, descriptor, data)
+        for path, contents in zip(prepared, wanted, strict=True):
+            for name, data in contents.items():
+                (sync_folder if data is None else _sync_file)(files, path / name)
+            sync_folder(files, path)
     except OSError:
-        discard_folder(files, unfinished)
+        for path in prepared:
+            discard_folder(files, path)
         raise
-    return unfinished
+    return prepared
 
 
 def rename_if_first(files: Files, prepared: Path, target: Path) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .documents import read_document, seal, serialize, unseal
 from .errors import StoreCorruptError, reading_from
-from .files import Files, prepare_folder, rename_if_first, write_durably
+from .files import Files, prepare_folders, rename_if_first, write_durably
 from .layout import Compression, Grid, LayerRecord, array_metadata, group_metadata
 
 __all__ = [
-    "add_layer",
+    "NewLayer",
+    "add_layers",
     "bytes_of",
     "entry_contents",
     "layer_contents",
@@ -40,12 +42,33 @@ def entry_contents(
     return contents
 
 
-def add_layer(
-    files: Files, path: Path, key: str, layer: LayerRecord, grid: Grid, compression: Compression, added: Sequence[int]
-) -> None:
-    """Make the folder of a layer, unless it is there.
+@dataclass(frozen=True)
+class NewLayer:
+    """A layer that gets a place.
 
-    The caller brings the folder ``layers`` to the disk.
+    Parameters
+    ----------
+    record, grid : LayerRecord, Grid
+        What it is and how it is cut.
+    compression : {'none', 'zstd'}
+        How its chunks are kept.
+    added : tuple of (int, int)
+        Tells its place among the layers: they are sorted by it.
+    """
+
+    record: LayerRecord
+    grid: Grid
+    compression: Compression
+    added: tuple[int, int]
+
+    def contents(self, key: str) -> dict[str, bytes]:
+        """Return the files that describe it."""
+        body = {"layer": self.record.to_dict(), "columns": self.grid.columns, "compression": self.compression}
+        return layer_contents(key, {**body, "added": list(self.added)}, self.grid)
+
+
+def add_layers(files: Files, path: Path, key: str, layers: Sequence[NewLayer]) -> None:
+    """Make the folders of layers, but of those that are there. The caller brings the folder around them to the disk.
 
     Parameters
     ----------
@@ -53,22 +76,18 @@ def add_layer(
         The disk.
     path, key : Path, str
         Of the entry.
-    layer, grid : LayerRecord, Grid
-        What it is and how it is cut.
-    compression : {'none', 'zstd'}
-        How its chunks are kept.
-    added : sequence of int
-        Tells its place among the layers: they are sorted by it.
+    layers : sequence of NewLayer
+        All different.
     """
-    target = path / layer.folder
-    body = {"layer": layer.to_dict(), "columns": grid.columns, "compression": compression, "added": list(added)}
-    contents = layer_contents(key, body, grid)
-    if not target.exists():
-        prepared = prepare_folder(files, {"c": None, **contents}, path / "temporary")
-        rename_if_first(files, prepared, target)
-    elif not any((target / name).exists() for name in contents):  # both were damaged, and repair took them away
-        for name in sorted(contents, reverse=True):
-            write_durably(files, target / name, contents[name], path / "temporary")
+    new = [layer for layer in layers if not (path / layer.record.folder).exists()]
+    prepared = prepare_folders(files, [{"c": None, **layer.contents(key)} for layer in new], path / "temporary")
+    for layer, folder in zip(new, prepared, strict=True):
+        rename_if_first(files, folder, path / layer.record.folder)
+    for layer in layers:
+        target, contents = path / layer.record.folder, layer.contents(key)
+        if not any((target / name).exists() for name in contents):  # both were damaged, and repair took them away
+            for name in sorted(contents, reverse=True):
+                write_durably(files, target / name, contents[name], path / "temporary")
 
 
 def layer_contents(key: str, body: Mapping[str, Any], grid: Grid) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from .errors import StoreMismatchError, writing_to
 from .files import Files, sync_folder
-from .keeping import add_layer, layer_folders, read_body
+from .keeping import NewLayer, add_layers, layer_folders, read_body
 from .layout import Compression, Grid, LayerRecord, columns_per_chunk
 
 __all__ = ["CompressionPolicy", "PlacedLayers"]
@@ -58,8 +58,8 @@ class PlacedLayers:
         with writing_to(self._path):
             for place, layer in enumerate(new):
                 self._added.setdefault(layer.digest, (now, place))
-                if self._policy != "auto":
-                    self._make_place(layer, self._policy)
+            if self._policy != "auto":
+                self._make_places(new, self._policy)
             self._make_durable(new)
 
     def grid(self, layer: LayerRecord) -> Grid:
@@ -79,7 +79,7 @@ class PlacedLayers:
     def decide(self, layer: LayerRecord, is_worthwhile: bool) -> Compression:
         """Settle how a layer is kept; whoever was first has decided for all."""
         with writing_to(self._path):
-            self._make_place(layer, "zstd" if is_worthwhile else "none")
+            self._make_places([layer], "zstd" if is_worthwhile else "none")
             self._make_durable([layer])
         return self._compressions[layer.digest]
 
@@ -108,15 +108,17 @@ class PlacedLayers:
         if body is not None:
             self._compressions[layer.digest] = body["compression"]
 
-    def _make_place(self, layer: LayerRecord, compression: Compression) -> None:
-        grid, added = self.grid(layer), self._added[layer.digest]
-        add_layer(self._files, self._path, self._key, layer, grid, compression, added)
-        self.look_up(layer)
-        if layer.digest not in self._compressions or self._grids[layer.digest] != grid:
-            raise StoreMismatchError(
-                f"Layer {layer.requested!r} was added to entry {self._key[:12]} by another process just now, and is "
-                f"cut otherwise there. Run the same extraction again: it goes on with what is there."
-            )
+    def _make_places(self, layers: Sequence[LayerRecord], compression: Compression) -> None:
+        unique = {layer.digest: layer for layer in reversed(layers)}.values()
+        new = [NewLayer(each, self.grid(each), compression, self._added[each.digest]) for each in unique]
+        add_layers(self._files, self._path, self._key, new)
+        for layer in new:
+            self.look_up(layer.record)
+            if layer.record.digest not in self._compressions or self._grids[layer.record.digest] != layer.grid:
+                raise StoreMismatchError(
+                    f"Layer {layer.record.requested!r} was added to entry {self._key[:12]} by another process just now, "
+                    f"and is cut otherwise there. Run the same extraction again: it goes on with what is there."
+                )
 
     def _make_durable(self, layers: Sequence[LayerRecord]) -> None:
         """Bring the names of layers to the disk; those too that another process added, which may not come to it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from .selecting import Columns, Rows, Selection, select_columns, select_rows
 
 __all__ = ["FindChunk", "read_values"]
 
-FindChunk = Callable[[int, int], tuple[Path, tuple[ChunkRecord, ...]]]
-"""Shard and column block -> where the chunk is and what the records say about it; raises where nothing is committed."""
+FindChunk = Callable[[int, int, bool], tuple[str, tuple[ChunkRecord, ...]]]
+"""Shard, column block, and whether to read the records anew -> where the chunk is, and what was recorded of it."""
 
 _BUFFER_BYTES = 2**24
 _GAP_BYTES = 2**15  # reading over a gap of this size costs no more than one more call of the system
@@ -97,15 +96,24 @@ class _Chunk:
     find: FindChunk
 
     def read(self) -> None:
-        path, records = self.find(self.shard, self.block)
+        """Read it; where it is not as recorded, look once whether another process wrote it again."""
+        found = ""
+        for anew in (False, True):
+            path, records = self.find(self.shard, self.block, anew)
+            found = self._read_recorded(path, records)
+            if not found:
+                return
+        raise StoreCorruptError(f"{path} {found} Mend the entry with: brain-adapters cache repair")
+
+    def _read_recorded(self, path: str, records: tuple[ChunkRecord, ...]) -> str:
+        """Read the chunk if it has the size of one of its records; otherwise tell what is wrong."""
+        if not records:
+            return "is not recorded."
         with reading_from(path), self.files.opened(path) as descriptor:
             n_bytes = self.files.size(descriptor)
             record = next((each for each in records if each.n_bytes == n_bytes), None)
             if record is None:
-                raise StoreCorruptError(
-                    f"{path} has {n_bytes:,} bytes, and {records[0].n_bytes:,} were committed. Mend the entry with: "
-                    f"brain-adapters cache repair"
-                )
+                return f"has {n_bytes:,} bytes, and {records[0].n_bytes:,} were committed."
             if record.compression == "zstd":
                 self._read_compressed(descriptor, n_bytes, path)
             elif self._is_whole():
@@ -113,6 +121,7 @@ class _Chunk:
             else:
                 for group in self.groups:
                     self._read_group(descriptor, group, path)
+        return ""
 
     def _is_whole(self) -> bool:
         """Tell whether all that the chunk holds is read, in order."""
@@ -134,7 +143,7 @@ class _Chunk:
             and self.values.dtype == self.grid.dtype
         )
 
-    def _read_whole(self, descriptor: int, group: Columns, path: Path) -> None:
+    def _read_whole(self, descriptor: int, group: Columns, path: str) -> None:
         """Read a whole chunk and hold it against its checksum."""
         first, n_rows, n_at_once = int(self.rows.to[0]), len(self.rows.to), max(1, _STEP_BYTES // self.grid.row_bytes)
         is_direct, found = self._is_direct(group), 0
@@ -153,7 +162,7 @@ class _Chunk:
         self._fill(descriptor, trailer, self.grid.chunk_bytes, path)
         _require_checksum(found, trailer, path)
 
-    def _read_group(self, descriptor: int, group: Columns, path: Path) -> None:
+    def _read_group(self, descriptor: int, group: Columns, path: str) -> None:
         itemsize, row_bytes = self.grid.dtype.itemsize, self.grid.row_bytes
         n_columns = group.stop - group.start
         if row_bytes - n_columns * itemsize > _GAP_BYTES:
@@ -172,7 +181,7 @@ class _Chunk:
                 self._fill(descriptor, read.reshape(-1).view(np.uint8), int(rows[0]) * row_bytes, path)
                 self.values[_grid_of(to, group.to)] = read[:, group.start : group.stop][:, group.take]
 
-    def _read_compressed(self, descriptor: int, n_bytes: int, path: Path) -> None:
+    def _read_compressed(self, descriptor: int, n_bytes: int, path: str) -> None:
         data = np.empty(n_bytes, np.uint8)
         self._fill(descriptor, data, 0, path)
         _require_checksum(checksum(data[:-CHECKSUM_BYTES]), data[-CHECKSUM_BYTES:], path)
@@ -183,7 +192,7 @@ class _Chunk:
             for rows, to in self.rows.runs(max(1, _BUFFER_BYTES // self.grid.row_bytes)):
                 self.values[_grid_of(to, group.to)] = part[rows[0] : rows[-1] + 1][:, group.take]
 
-    def _fill(self, descriptor: int, into: np.ndarray, offset: int, path: Path) -> None:
+    def _fill(self, descriptor: int, into: np.ndarray, offset: int, path: str) -> None:
         view = into.data
         while view.nbytes:
             n_read = self.files.read(descriptor, view, offset)
@@ -196,7 +205,7 @@ def _grid_of(rows: np.ndarray, columns: np.ndarray | slice) -> Any:
     return (rows, columns) if isinstance(columns, slice) else np.ix_(rows, columns)
 
 
-def _require_checksum(found: int, trailer: np.ndarray, path: Path) -> None:
+def _require_checksum(found: int, trailer: np.ndarray, path: str) -> None:
     if found != int.from_bytes(trailer.tobytes(), "little"):
         raise StoreCorruptError(
             f"{path} does not have the checksum that it was written with: a part of it has changed since. Mend the "

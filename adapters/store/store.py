@@ -13,7 +13,7 @@ from ..errors import listing
 from .digests import canonical, digest
 from .entry import Entry
 from .errors import EntryNotFoundError, StoreCorruptError, StoreMismatchError, StoreReadError, reading_from, writing_to
-from .files import Files, make_folders, prepare_folder, rename_if_first, sync_folder
+from .files import Files, make_folders, prepare_folders, rename_if_first, sync_folder
 from .keeping import entry_contents, read_body
 from .layout import StorageType, rows_per_shard
 from .placed import CompressionPolicy
@@ -240,7 +240,7 @@ class ActivationStore:
         with writing_to(self.root):
             for folder in (temporary, path.parent):
                 make_folders(self.files, folder)
-            prepared = prepare_folder(self.files, entry_contents(key, body, presentations), temporary)
+            (prepared,) = prepare_folders(self.files, [entry_contents(key, body, presentations)], temporary)
             rename_if_first(self.files, prepared, path)
             sync_folder(self.files, path.parent)
 

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 PACKAGES = (
-    *("adapters", "adapters.errors", "adapters.model_tools", "adapters.testing"),
+    *("adapters", "adapters.errors", "adapters.fingerprints", "adapters.model_tools", "adapters.testing"),
     *("registry", "registry.clean", "registry.submission", "benchmarks_local", "brain_adapters"),
 )
 

@@ -48,7 +48,7 @@ class FaultyFiles(Files):
         code = getattr(errno, self._fault)
         raise OSError(code, os.strerror(code))
 
-    def open(self, path: Path, flags: int) -> int:
+    def open(self, path: str | Path, flags: int) -> int:
         return self._do("open", lambda: super(FaultyFiles, self).open(path, flags))
 
     def write(self, descriptor: int, data: memoryview) -> int:

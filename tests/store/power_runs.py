@@ -31,7 +31,7 @@ class RecordingFiles(Files):
     def __init__(self, log: list[tuple[Any, ...]]) -> None:
         self.log = log
 
-    def open(self, path: Path, flags: int) -> int:
+    def open(self, path: str | Path, flags: int) -> int:
         descriptor = super().open(path, flags)
         if flags & os.O_CREAT:
             self.log.append(("create", path, os.fstat(descriptor).st_ino))
@@ -75,9 +75,9 @@ class HastyFiles(RecordingFiles):
         super().__init__(log)
         self._opened: dict[int, Path] = {}
 
-    def open(self, path: Path, flags: int) -> int:
+    def open(self, path: str | Path, flags: int) -> int:
         descriptor = super().open(path, flags)
-        self._opened[descriptor] = path
+        self._opened[descriptor] = Path(path)
         return descriptor
 
     def sync(self, descriptor: int) -> None:

@@ -65,9 +65,9 @@ class NotedFiles(Files):
     def __init__(self) -> None:
         self.made: set[Path] = set()
 
-    def open(self, path: Path, flags: int) -> int:
+    def open(self, path: str | Path, flags: int) -> int:
         if flags & os.O_CREAT:
-            self.made.add(path)
+            self.made.add(Path(path))
         return super().open(path, flags)
 
     def make_folder(self, path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_clock_that_jumped_holds_nobody_up(store: ActivationStore):
 
 def test_where_no_lease_can_be_written_everybody_works(store: ActivationStore):
     class NoLeases(Files):
-        def open(self, path: Path, flags: int) -> int:
+        def open(self, path: str | Path, flags: int) -> int:
             raise PermissionError(13, "no", str(path))
 
     entry = store.entries()[0]

@@ -14,8 +14,8 @@ class CountedFiles(Files):
         self.n_bytes = 0
         self.opened_paths: list[Path] = []
 
-    def open(self, path: Path, flags: int) -> int:
-        self.opened_paths.append(path)
+    def open(self, path: str | Path, flags: int) -> int:
+        self.opened_paths.append(Path(path))
         return super().open(path, flags)
 
     def read(self, descriptor: int, into: memoryview, offset: int) -> int:
