@@ -17,7 +17,8 @@ VENV := .venv
 BRAINSCORE := .venv-brainscore
 # What runs there: all that meets Brain-Score, and of the rest what depends on the versions of NumPy, pandas, xarray and frameworks.
 # The whole: make brainscore BESIDE_BRAINSCORE="tests/brainscore tests/adapters tests/frameworks tests/benchmarks_local"
-BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/benchmarks_local tests/store/test_labelled.py \
+BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/benchmarks_local \
+    tests/fingerprints tests/store/test_labelled.py tests/reductions/test_pytorch.py \
     tests/frameworks/test_same_network.py $(wildcard tests/frameworks/*/test_conformance.py)
 ifeq ($(origin PY), undefined)
 PY := $(VENV)/bin/python

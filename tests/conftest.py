@@ -1,5 +1,6 @@
 """A framework that is missing fails the run: a skipped test must never pass for a green one."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +14,14 @@ REQUIRED = (
     *("jax", "flax", "equinox", "haiku", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib"),
     *("hypothesis", "trustme", "blake3", "google_crc32c", "numcodecs", "einops"),
 )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def digests_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the memory of file digests out of the user's folder for caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRAIN_ADAPTERS_CACHE_DIR", str(tmp_path_factory.mktemp("digests")))
+        yield
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

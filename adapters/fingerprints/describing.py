@@ -111,7 +111,7 @@ class Describer:
                 return found
         return describe_object(value, self, where)
 
-    def call(self, thing: Any, name: str) -> None:
+    def known_as(self, thing: Any, name: str) -> None:
         """Have an object referred to by a name wherever it is met from now on."""
         self._seen[id(thing)] = {"is": name}
         self._alive.append(thing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ class UnfinishedChunk:
 
     def __init__(self, files: Files, path: Path, grid: Grid, *, flush_bytes: int, stays_open: bool) -> None:
         self.path = path
-        self.sync_seconds = 0.0
         self._files, self._grid = files, grid
         self._flush_bytes, self._stays_open = flush_bytes, stays_open
         self._exists = False
@@ -63,15 +61,12 @@ class UnfinishedChunk:
                 self._close()
 
     def finish(self) -> ChunkRecord:
-        """Fill up with zeros, add the checksum, and return what the file holds when it is on the disk."""
+        """Fill up with zeros, add the checksum, close, and return what the file holds; it is not on the disk yet."""
         self._flush()
         self._fill_up()
         trailer = self._checksum.to_bytes(CHECKSUM_BYTES, "little")
         write_all(self._files, self._opened(), trailer)
         self._hasher.update(trailer)
-        start = time.perf_counter()
-        self._files.sync(self._opened())
-        self.sync_seconds = time.perf_counter() - start
         self._close()
         return ChunkRecord(self._n_bytes + CHECKSUM_BYTES, str(self._hasher.hexdigest()), "none")
 

@@ -21,16 +21,16 @@ from .errors import StoreCorruptError
 from .files import Files, write_all
 from .layout import CHECKSUM_BYTES
 
-__all__ = ["compress_file", "decompress", "is_worth_compressing", "measure"]
+__all__ = ["SAMPLE_BYTES", "compress_file", "decompress", "is_worth_compressing", "measure"]
 
 _LEVEL = 1
-_SAMPLE_BYTES = 8 * 2**20
+SAMPLE_BYTES = 8 * 2**20
 _WORTHWHILE_RATIO = 0.6
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def compress_file(files: Files, source: Path, n_bytes: int, target: Path) -> ChunkRecord:
-    """Write the compressed values of one file to another, and return what that holds when it is on the disk.
+    """Write the compressed values of one file to another, and return what that holds; it is not on the disk yet.
 
     Parameters
     ----------
@@ -51,7 +51,6 @@ def compress_file(files: Files, source: Path, n_bytes: int, target: Path) -> Chu
         for part in (data, trailer):
             write_all(files, descriptor, part)
             hasher.update(part)
-        files.sync(descriptor)
     return ChunkRecord(len(data) + CHECKSUM_BYTES, str(hasher.hexdigest()), "zstd")
 
 
@@ -84,9 +83,9 @@ def decompress(data: bytes | memoryview, n_bytes: int, path: str | Path) -> np.n
 def measure(sample: np.ndarray) -> tuple[float, float]:
     """Return how small a sample becomes, as a fraction, and how many bytes per second the encoder takes."""
     start = time.perf_counter()
-    n_compressed = len(_encoder()(sample[:_SAMPLE_BYTES], _LEVEL))
+    n_compressed = len(_encoder()(sample[:SAMPLE_BYTES], _LEVEL))
     seconds = max(time.perf_counter() - start, 1e-9)
-    n_bytes = min(len(sample), _SAMPLE_BYTES)
+    n_bytes = min(len(sample), SAMPLE_BYTES)
     return n_compressed / n_bytes, n_bytes / seconds
 
 

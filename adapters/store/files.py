@@ -11,7 +11,9 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "make_folders",
     "prepare_folders",
     "rename_if_first",
+    "sync_all",
     "sync_folder",
     "temporary_name",
     "write_all",
@@ -29,6 +32,7 @@ __all__ = [
 
 # Some network file systems cannot bring a folder to the disk, and say so; a rename is durable there by itself.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+_FEW, _AT_ONCE = 3, 16
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -115,6 +119,18 @@ def sync_folder(files: Files, path: Path) -> None:
                 raise
 
 
+def sync_all(files: Files, paths: Sequence[Path], folders: Sequence[Path] = ()) -> None:
+    """Wait until files, and the names in folders, are on the disk: for many at a time, which costs little more."""
+    waits = [partial(_sync_file, files, path) for path in paths]
+    waits += [partial(sync_folder, files, folder) for folder in folders]
+    if len(waits) <= _FEW:
+        for wait in waits:
+            wait()
+        return
+    with ThreadPoolExecutor(min(_AT_ONCE, len(waits))) as pool:
+        list(pool.map(lambda wait: wait(), waits))
+
+
 def _sync_file(files: Files, path: Path) -> None:
     with files.opened(path) as descriptor:
         files.sync(descriptor)
@@ -174,10 +190,13 @@ def prepare_folders(files: Files, wanted: Sequence[Mapping[str, bytes | None]], 
                 else:
                     with files.opened(path / name, _NEW) as descriptor:
                         write_all(files, descriptor, data)
-        for path, contents in zip(prepared, wanted, strict=True):
-            for name, data in contents.items():
-                (sync_folder if data is None else _sync_file)(files, path / name)
-            sync_folder(files, path)
+        made = [
+            (path / name, data is None)
+            for path, contents in zip(prepared, wanted, strict=True)
+            for name, data in contents.items()
+        ]
+        inside = [path for path, is_folder in made if is_folder]
+        sync_all(files, [path for path, is_folder in made if not is_folder], [*inside, *prepared])
     except OSError:
         for path in prepared:
             discard_folder(files, path)

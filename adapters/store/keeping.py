@@ -11,7 +11,7 @@ from typing import Any
 
 from .documents import read_document, seal, serialize, unseal
 from .errors import StoreCorruptError, reading_from
-from .files import Files, prepare_folders, rename_if_first, write_durably
+from .files import Files, discard_folder, prepare_folders, rename_if_first, write_durably
 from .layout import Compression, Grid, LayerRecord, array_metadata, group_metadata
 
 __all__ = [
@@ -81,8 +81,13 @@ def add_layers(files: Files, path: Path, key: str, layers: Sequence[NewLayer]) -
     """
     new = [layer for layer in layers if not (path / layer.record.folder).exists()]
     prepared = prepare_folders(files, [{"c": None, **layer.contents(key)} for layer in new], path / "temporary")
-    for layer, folder in zip(new, prepared, strict=True):
-        rename_if_first(files, folder, path / layer.record.folder)
+    try:
+        for layer, folder in zip(new, prepared, strict=True):
+            rename_if_first(files, folder, path / layer.record.folder)
+    except OSError:
+        for folder in prepared:
+            discard_folder(files, folder)
+        raise
     for layer in layers:
         target, contents = path / layer.record.folder, layer.contents(key)
         if not any((target / name).exists() for name in contents):  # both were damaged, and repair took them away

@@ -116,8 +116,8 @@ class PlacedLayers:
             self.look_up(layer.record)
             if layer.record.digest not in self._compressions or self._grids[layer.record.digest] != layer.grid:
                 raise StoreMismatchError(
-                    f"Layer {layer.record.requested!r} was added to entry {self._key[:12]} by another process just now, "
-                    f"and is cut otherwise there. Run the same extraction again: it goes on with what is there."
+                    f"Layer {layer.record.requested!r} was added to entry {self._key[:12]} by another process just "
+                    f"now, and is cut otherwise there. Run the same extraction again: it goes on with what is there."
                 )
 
     def _make_durable(self, layers: Sequence[LayerRecord]) -> None:

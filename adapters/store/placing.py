@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .commits import ChunkRecord, chunk_name
 from .errors import writing_to
-from .files import discard, sync_folder
+from .files import discard, sync_all
 from .layout import LayerRecord
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FinishedChunk = tuple[Path, ChunkRecord]
 def commit(
     entry: Entry, shard: int, ready: Mapping[LayerRecord, Sequence[FinishedChunk]], skipped: Mapping[int, str]
 ) -> None:
-    """Give finished chunks their names, and record them; durable on return.
+    """Bring finished chunks to the disk, give them their names, and record them; durable on return.
 
     Parameters
     ----------
@@ -31,22 +31,21 @@ def commit(
     shard : int
         Which shard.
     ready : mapping of LayerRecord to sequence of (Path, ChunkRecord)
-        Files that are on the disk under temporary names, one per column block.
+        Whole files under temporary names, one per column block.
     skipped : mapping of int to str
         Rows left out.
     """
     if any((entry.path / chunk_name(layer.folder, shard, 0)).exists() for layer in ready):
         entry.commits.refresh()
     with writing_to(entry.path):
+        wanted = {layer: chunks for layer, chunks in ready.items() if not entry.has(layer, shard)}
+        for path in (path for layer, chunks in ready.items() if layer not in wanted for path, _ in chunks):
+            discard(entry.files, path)  # another process was faster; its chunks are as good, and are recorded
+        sync_all(entry.files, [path for chunks in wanted.values() for path, _ in chunks])
         placed: dict[str, ChunkRecord] = {}
-        for layer, chunks in ready.items():
-            if entry.has(layer, shard):  # another process was faster; its chunks are as good, and are recorded
-                for path, _ in chunks:
-                    discard(entry.files, path)
-            else:
-                placed.update(_place(entry, layer, shard, chunks))
-        for folder in sorted({Path(name).parent for name in placed}):
-            sync_folder(entry.files, entry.path / folder)
+        for layer, chunks in wanted.items():
+            placed.update(_place(entry, layer, shard, chunks))
+        sync_all(entry.files, [], sorted({entry.path / Path(name).parent for name in placed}))
         if placed:
             entry.commits.write(shard, placed, skipped)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ import numpy as np
 from ..errors import ActivationShapeError, listing
 from .chunks import UnfinishedChunk
 from .commits import ChunkRecord
-from .compressing import compress_file, is_worth_compressing, measure
+from .compressing import SAMPLE_BYTES, compress_file, is_worth_compressing, measure
 from .errors import StoreValueError, writing_to
-from .files import discard, temporary_name
+from .files import discard, sync_all, temporary_name
 from .layout import Compression, Grid, LayerRecord
 from .placing import commit
 from .threads import Lanes
@@ -152,7 +153,7 @@ class _LayerPart:
                 chunk.append(_columns_of(stored, self.grid, block))
 
     def finish(self) -> None:
-        """Bring the chunks to the disk under their temporary names."""
+        """Write the ends of the chunks."""
         with writing_to(self._entry.path):
             for chunk in self._chunks:
                 self.ready.append(self._finished(chunk))
@@ -167,7 +168,7 @@ class _LayerPart:
     def _finished(self, chunk: UnfinishedChunk) -> tuple[Path, ChunkRecord]:
         if self._compression is None:
             record = chunk.finish()
-            self._compression = self._entry.decide_compression(self.layer, self._is_worthwhile(chunk))
+            self._compression = self._entry.decide_compression(self.layer, self._is_worthwhile(chunk.path))
             if self._compression == "none":
                 return chunk.path, record
         elif self._compression == "none":
@@ -183,13 +184,15 @@ class _LayerPart:
         chunk.discard()
         return path, record
 
-    def _is_worthwhile(self, chunk: UnfinishedChunk) -> bool:
-        with self._files.opened(chunk.path) as descriptor:
-            sample = np.empty(min(self.grid.chunk_bytes, 2**23), np.uint8)
+    def _is_worthwhile(self, path: Path) -> bool:
+        start = time.perf_counter()
+        sync_all(self._files, [path])
+        disk_rate = self.grid.chunk_bytes / max(time.perf_counter() - start, 1e-9)
+        with self._files.opened(path) as descriptor:
+            sample = np.empty(min(self.grid.chunk_bytes, SAMPLE_BYTES), np.uint8)
             n_read = self._files.read(descriptor, sample.data, 0)
         ratio, rate = measure(sample[:n_read])
-        n_encoders = min(self._n_threads, os.cpu_count() or 1)
-        return is_worth_compressing(ratio, n_encoders * rate, self.grid.chunk_bytes / max(chunk.sync_seconds, 1e-9))
+        return is_worth_compressing(ratio, min(self._n_threads, os.cpu_count() or 1) * rate, disk_rate)
 
     def _new_path(self) -> Path:
         return self._entry.path / "temporary" / temporary_name()

@@ -3,14 +3,17 @@
 Every side is made from a torchvision model and reads the same files in batches of the same size. What it returns is
 layer -> array of shape (n_images, n_units), or, for Brain-Score and this library, the labelled array that they make.
 thingsvision and torchlens are handed batches: theirs come from a torch DataLoader with worker processes, which was
-faster here than thingsvision's own loader, and go into arrays that are there from the start.
+faster here than thingsvision's own loader. Where a side leaves it to the user to put batches together, they go into
+arrays that are there from the start.
 """
 
 from __future__ import annotations
 
+import operator
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -44,10 +47,10 @@ class Files(Dataset):
         return TRANSFORM(Image.open(self.paths[index]).convert("RGB"))
 
 
-def batches_of(paths: Sequence[str]) -> Iterator[torch.Tensor]:
-    """Load files as a user of PyTorch does, with a process for each core but one."""
-    workers = 0 if len(paths) <= BATCH else max(1, (os.cpu_count() or 2) - 1)
-    return iter(DataLoader(Files(paths), BATCH, num_workers=workers))
+def batches_of(paths: Sequence[str]) -> DataLoader:
+    """Load files as users of PyTorch do, in a process for each core but one."""
+    n_workers = 0 if len(paths) <= BATCH else max(1, (os.cpu_count() or 2) - 1)
+    return DataLoader(Files(paths), BATCH, num_workers=n_workers)
 
 
 def gathered(paths: Sequence[str], read: Callable[[torch.Tensor], Mapping[str, torch.Tensor]]) -> Values:
@@ -130,7 +133,7 @@ class BrainScore(Side):
 
 
 class Thingsvision(Side):
-    """thingsvision, batch by batch: what its pages call a custom data pipeline."""
+    """thingsvision: `extract_features`; for means batch by batch, which its pages call a custom data pipeline."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         from thingsvision import get_extractor_from_model
@@ -139,22 +142,17 @@ class Thingsvision(Side):
         self.extractor = get_extractor_from_model(model=model, device="cpu", backend="pt", preprocess=TRANSFORM)
 
     def read(self, paths: Sequence[str], layers: Sequence[str], *, means: bool = False) -> Values:
-        def read(batch: torch.Tensor) -> Mapping[str, torch.Tensor]:
-            values = opened.extract_batch(batch=batch, flatten_acts=not means)
-            return {layer: value.mean((2, 3)) for layer, value in values.items()} if means else values
-
+        if not means:
+            return self.extractor.extract_features(
+                batches=batches_of(paths), module_names=list(layers), flatten_acts=True, output_type="ndarray"
+            )
         with self.extractor.batch_extraction(module_names=list(layers), output_type="tensor") as opened:
+
+            def read(batch: torch.Tensor) -> Mapping[str, torch.Tensor]:
+                values = opened.extract_batch(batch=batch, flatten_acts=False)
+                return {layer: value.mean((2, 3)) for layer, value in values.items()}
+
             return gathered(paths, read)
-
-
-class ThingsvisionAtOnce(Thingsvision):
-    """thingsvision's `extract_features`, which gathers by itself."""
-
-    def read(self, paths: Sequence[str], layers: Sequence[str], *, means: bool = False) -> Values:
-        loader = batches_of(paths) if False else DataLoader(Files(paths), BATCH, num_workers=1)
-        return self.extractor.extract_features(
-            batches=loader, module_names=list(layers), flatten_acts=True, output_type="ndarray"
-        )
 
 
 class Torchlens(Side):
@@ -163,13 +161,9 @@ class Torchlens(Side):
     def record(self, batch: torch.Tensor, layers: Sequence[str], **options: Any) -> Any:
         import torchlens
 
-        saved = {f"{layer}:" for layer in layers}
-
-        def is_saved(context: Any) -> bool:
-            return any(call[: call.rfind(":") + 1] in saved for call in context.output_of_module_calls)
-
+        selected = reduce(operator.or_, map(torchlens.module, layers))
         with torch.no_grad():
-            return torchlens.record(self.model, batch, save=is_saved, **options)
+            return torchlens.record(self.model, batch, save=selected, **options)
 
     def read(self, paths: Sequence[str], layers: Sequence[str], *, means: bool = False) -> Values:
         last = layers[-1]
@@ -188,13 +182,19 @@ class Torchlens(Side):
         return gathered(paths, read)
 
     def calls(self, paths: Sequence[str], layer: str) -> int:
-        return len(self.record(next(batches_of(paths)), [layer]))
+        return len(self.record(next(iter(batches_of(paths))), [layer]))
+
+    def operations(self, paths: Sequence[str], function: str) -> int:
+        """Count the results of a function of torch, modules or not."""
+        import torchlens
+
+        with torch.no_grad():
+            return len(torchlens.record(self.model, next(iter(batches_of(paths))), save=torchlens.func(function)))
 
 
 SIDES: dict[str, type[Side]] = {
     "brain-adapters": Ours,
     "thingsvision": Thingsvision,
-    "thingsvision1": ThingsvisionAtOnce,
     "torchlens": Torchlens,
     "Brain-Score": BrainScore,
 }
@@ -216,7 +216,7 @@ def reference(model: torch.nn.Module, paths: Sequence[str], layers: Sequence[str
     handles = [model.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
     try:
         with torch.no_grad():
-            model(next(batches_of(paths)))
+            model(next(iter(batches_of(paths))))
     finally:
         for handle in handles:
             handle.remove()

@@ -60,7 +60,7 @@ class _Layers:
         self._names: dict[int, str] = {}
         for name, operation in self._named.items():
             if self._names.setdefault(id(operation), name) == name:
-                self._describe.call(operation, _called(name))
+                self._describe.known_as(operation, _called(name))
 
     def described(self) -> dict[str, Any]:
         layers: list[list[Any]] = []

@@ -63,7 +63,7 @@ class _Modules:
         self._kept_by_torch = frozenset(vars(nn.Module()))
         for name, module in model.named_modules():
             self._names[id(module)] = name
-            self._describe.call(module, _called(name))
+            self._describe.known_as(module, _called(name))
 
     def described(self, forward_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         modules = [

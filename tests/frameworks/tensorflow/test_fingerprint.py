@@ -13,8 +13,9 @@ import tensorflow as tf
 import tf_keras
 
 import adapters
-from adapters.fingerprints import NotFingerprintable, key_of, model_recipe
+from adapters.fingerprints import NotFingerprintable, key_of, model_recipe, preprocessing_recipe
 from adapters.frameworks.tensorflow import TensorFlowAdapter, TF1Model
+from adapters.frameworks.tensorflow.paths import FilePaths
 
 from ...fingerprints.studies import Change, Study, write_images
 
@@ -212,6 +213,12 @@ def test_saved_models(tmp_path: Path):
     (tmp_path / "one").rename(tmp_path / "moved")
     keys = [key(str(tmp_path / name)) for name in ("moved", "two", "moved")]
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_paths_that_a_graph_reads_itself():
+    """Their temporary folders are nobody's business: what files hold is in the stimuli."""
+    assert preprocessing_recipe(FilePaths()) == preprocessing_recipe(FilePaths())
+    assert preprocessing_recipe(FilePaths())["kind"] == "file_paths()"
 
 
 def looks_at_values(images: Any) -> Any:
