@@ -15,6 +15,7 @@ export TIMEFORMAT = == took %R s
 
 VENV := .venv
 BRAINSCORE := .venv-brainscore
+BENCHMARKS := .venv-benchmarks
 # What runs there: all that meets Brain-Score, and of the rest what depends on the versions of NumPy, pandas, xarray and frameworks.
 # The whole: make brainscore BESIDE_BRAINSCORE="tests/brainscore tests/adapters tests/frameworks tests/benchmarks_local"
 BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/benchmarks_local \
@@ -26,13 +27,14 @@ DEMO_READY := $(VENV)/demo.stamp
 TEST_READY := $(VENV)/test.stamp
 endif
 
-.PHONY: help demo test test-gpu test-nightly lint types unit alone brainscore format clean
+.PHONY: help demo test test-gpu test-nightly lint types unit alone brainscore format benchmarks clean
 
 help:
 	@echo "make demo      the whole road once on real images: wrap, extract, register, check, package, validate"
 	@echo "make test      ruff, mypy, unit and documentation tests in every framework; JAX alone; beside Brain-Score"
 	@echo "make test-nightly  the store under thousands of kills, faults and damages (hours)"
 	@echo "make test-gpu  what only a GPU can show (fails where there is none)"
+	@echo "make benchmarks  against thingsvision, torchlens and Brain-Score's wrapper: writes docs/benchmarks.md"
 	@echo "make format    let ruff format and fix"
 
 demo: $(DEMO_READY)
@@ -66,11 +68,15 @@ alone:
 brainscore: $(BRAINSCORE)/brainscore.stamp
 	@echo "== beside Brain-Score" && time $(TEST_ENVIRONMENT) $(BRAINSCORE)/bin/python -m pytest -n $(WORKERS) $(BESIDE_BRAINSCORE)
 
+# The third environment: the packages that this library is compared with.
+benchmarks: $(BENCHMARKS)/benchmarks.stamp
+	@echo "== against other packages" && time $(BENCHMARKS)/bin/python tests/speed/peers.py
+
 format: $(TEST_READY)
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(BRAINSCORE) .venv-jax build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(BRAINSCORE) $(BENCHMARKS) .venv-jax build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # A stamp is written last: an interrupted installation is taken up again at the next call.
 $(VENV)/bin/python:
@@ -85,6 +91,15 @@ $(BRAINSCORE)/brainscore.stamp: requirements/brainscore.txt requirements/legacy.
 	$(BRAINSCORE)/bin/python -m pip install --quiet -r requirements/brainscore.txt -e .
 	$(BRAINSCORE)/bin/python -m pip install --quiet --no-deps -r requirements/legacy.txt
 	$(BRAINSCORE)/bin/python tests/environment/torchvision_on_cpu_torch.py --install
+	touch $@
+
+# thingsvision asks for torchvision 0.15.2 and tensorflow; what it imports stands in the file.
+$(BENCHMARKS)/benchmarks.stamp: requirements/benchmarks.txt setup.py tests/environment/torchvision_on_cpu_torch.py
+	$(PYTHON) -m venv $(BENCHMARKS)
+	$(BENCHMARKS)/bin/python -m pip install --quiet --upgrade pip
+	$(BENCHMARKS)/bin/python -m pip install --quiet -r requirements/benchmarks.txt -e .
+	$(BENCHMARKS)/bin/python -m pip install --quiet --no-deps thingsvision==2.7.3
+	$(BENCHMARKS)/bin/python tests/environment/torchvision_on_cpu_torch.py --install
 	touch $@
 
 $(VENV)/%.stamp: requirements/%.txt requirements/demo.txt setup.py tests/environment/torchvision_on_cpu_torch.py | $(VENV)/bin/python

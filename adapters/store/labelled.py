@@ -144,8 +144,7 @@ def presentations_document(model: str, row_map: np.ndarray, presentation_index: 
         Labels of the presentations.
     """
     columns = {str(name): presentation_index.get_level_values(name) for name in presentation_index.names}
-    rows = np.asarray(row_map).tolist()
-    return {"model": str(model), "rows": rows, "names": list(columns), "columns": table_document(columns)}
+    return {"model": str(model), "rows": np.asarray(row_map).tolist(), "columns": table_document(columns)}
 
 
 def open_labelled(entry: Entry, layers: Sequence[str] | None, *, partial: bool) -> xr.DataArray:
@@ -162,13 +161,11 @@ def open_labelled(entry: Entry, layers: Sequence[str] | None, *, partial: bool) 
     document: Mapping[str, Any] = entry.presentations() or {
         "model": entry.key[:12],
         "rows": list(range(entry.n_rows)),
-        "names": ["stimulus_id"],
         "columns": table_document({"stimulus_id": np.arange(entry.n_rows)}),
     }
     row_map, columns = np.asarray(document["rows"], dtype=np.intp), columns_of(document["columns"])
     keep = ~np.isin(row_map, list(entry.skipped()))
-    names = document["names"]  # in their order, which the members of a JSON object do not keep
-    presentation = pd.MultiIndex.from_arrays([columns[name][keep] for name in names], names=names)
+    presentation = pd.MultiIndex.from_arrays([values[keep] for values in columns.values()], names=list(columns))
     values = [LayerValues(record.requested, record.shape, record.call) for record in records]
     return to_xarray(entry, records, row_map[keep], presentation, neuroid_index(values, document["model"]))
 

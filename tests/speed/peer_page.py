@@ -11,42 +11,45 @@ RIGHT = 1e-4  # the largest difference, relative to a layer's largest value, tha
 
 PAGE_TEXT = """# Against other packages
 
-Written by `make benchmarks`, which builds `.venv-benchmarks` and runs `tests/speed/peers.py`: the same models with random
-weights, the same layers, the same JPEG files, batches of {batch}, on {machine}.
+Written by `make benchmarks`, which builds `.venv-benchmarks` and runs `tests/speed/peers.py`: the same models with
+random weights, the same layers, the same JPEG files, batches of {batch}, on {machine}.
 
-{rounds} rounds: in each, every package reads all images once, in a process of its own, while the others wait. "times ours"
-is a package's seconds, or memory, over those of this library; for seconds the median of the rounds' own ratios, in
-brackets the least; below 1 it needed less than this library. "processor" is the same ratio for seconds of all cores, which
-other programs disturb less. Memory is the high-water mark of the process above what it held before. "right" counts the
-layers whose values are, on 16 images, those of plain forward hooks that copy at once, to 1e-4 of the layer's largest value,
-and says how far the farthest of these is; a wrong answer is not a fast one.
+{rounds} rounds: in each, every package reads all images once, in a process of its own, while the others wait. "times
+ours" is a package's seconds, or memory, over those of this library; for seconds the median of the rounds' own ratios,
+in brackets the least; below 1 it needed less than this library. "processor" is the same ratio for seconds of all
+cores, which other programs disturb less. Memory is the high-water mark of the process above what it held before.
+"right" counts the layers whose values are, on 16 images, those of plain forward hooks that copy at once, to 1e-4 of
+the layer's largest value, and says how far the farthest of these is; a wrong answer is not a fast one.
 
 {cases}
 
 How to read it:
 
-{reading}
+- One early layer: this library stops the pass after it by itself, torchlens where it is told to (`halt`); the other two
+  compute the whole network.
 
 ## How each was used
 
-- Means of maps: brain-adapters `reduce="mean"`; torchlens `activation_transform`, without the raw values; thingsvision
-  batch by batch (`batch_extraction`), the mean by PyTorch; Brain-Score a hook on its batches, the mean by NumPy.
-- torchlens: `torchlens.record`, its fast path, of these layers only, without gradients, halted at the end of the last one;
-  by a function, because `halt=torchlens.module(...)` does not stop `record` in this version. What it records goes into
-  arrays that are there from the start.
-- thingsvision: `extract_features`, all layers in one call. It and torchlens get their images from a PyTorch `DataLoader`
-  with a process for every core but one; memory of these processes is not counted. On two cores one process was faster
-  than none, than two, and than thingsvision's own loader.
-- Brain-Score: `PytorchWrapper` with `load_preprocess_images`. Its result cache is off: it would be the second round's time.
+- Means of maps: brain-adapters `reduce="mean"`; torchlens `activation_transform`, without the raw values;
+  thingsvision batch by batch (`batch_extraction`), the mean by PyTorch; Brain-Score a hook on its batches, the mean
+  by NumPy.
+- torchlens: `torchlens.record`, its fast path, of these layers only, without gradients, halted at the end of the last
+  one; by a function, because `halt=torchlens.module(...)` does not stop `record` in this version. What it records
+  goes into arrays that are there from the start.
+- thingsvision: `extract_features`, all layers in one call. It and torchlens get their images from a PyTorch
+  `DataLoader` with a process for every core but one; memory of these processes is not counted. On two cores one
+  process was faster than none, than two, and than thingsvision's own loader.
+- Brain-Score: `PytorchWrapper` with `load_preprocess_images`. Its result cache is off: it would be the second round's
+  time.
 - All: evaluation mode, and the model as torchvision makes it, in-place ReLUs included.
 
 ## What was installed
 
-All in one environment, from PyPI: {versions}. thingsvision asks for torchvision 0.15.2, which belongs to torch 2.0, and for
-`tensorflow`; it is installed without its dependencies, on the torch above, with tensorflow-cpu 2.15, which it imports
-whatever the model, and with what else it imports to read a PyTorch model (`requirements/benchmarks.txt`). Its limits on
-NumPy and TensorFlow are kept. So its rows are not what its authors test, and its speed may differ on their torch. The other
-two have all that they ask for.
+All in one environment, from PyPI: {versions}. thingsvision asks for torchvision 0.15.2, which belongs to torch 2.0,
+and for `tensorflow`; it is installed without its dependencies, on the torch above, with tensorflow-cpu 2.15, which it
+imports whatever the model, and with what else it imports to read a PyTorch model (`requirements/benchmarks.txt`). Its
+limits on NumPy and TensorFlow are kept. So its rows are not what its authors test, and its speed may differ on their
+torch. The other two have all that they ask for.
 
 ## What speed does not show
 

@@ -29,9 +29,19 @@ def memory_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+# Some distributions install a package `tests`; this one is meant.
+_AS_MODULE = """
+import runpy, sys, types
+package = types.ModuleType("tests")
+package.__path__ = [sys.argv.pop(1)]
+sys.modules["tests"] = package
+runpy.run_module(sys.argv.pop(1), run_name="__main__")
+"""
+
+
 def run_module(name: str, *arguments: object, timeout: float = 3600) -> Any:
-    """Run a module of the tests in a process of its own, and return the JSON that it prints."""
-    command = [sys.executable, "-m", f"tests.store.{name}", *map(str, arguments)]
+    """Run a module of this folder in a process of its own, and return the JSON that it prints."""
+    command = [sys.executable, "-c", _AS_MODULE, str(ROOT / "tests"), f"tests.store.{name}", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -9,11 +9,10 @@ import string
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from adapters.store import ActivationStore, LayerRecord, verify
 from adapters.store.files import Files
-from adapters.store.labelled import presentations_document
+from adapters.store.tables import columns_of, table_document
 
 from .sizes import memory_folder, size
 
@@ -98,10 +97,9 @@ def test_hostile_names_never_leave_the_root():
         records = [LayerRecord(name, (1,), {"name": name}) for name in names]
         for start in range(0, len(names), 1_000):  # as names of models and stimuli, and some as layers
             part, layers = names[start : start + 1_000], records[start : start + n_layers]
-            index = pd.MultiIndex.from_arrays(
-                [np.array(part, dtype=object), range(len(part))], names=["stimulus_id", "n"]
-            )
-            recipe, document = {"model": part}, presentations_document(part[-1], np.arange(len(part)), index)
+            columns = table_document({"stimulus_id": np.array(part, dtype=object)})
+            recipe = {"model": part}
+            document = {"model": part[-1], "rows": list(range(len(part))), "columns": columns}
             entry = store.entry(recipe, n_rows=len(part), batch_rows=50, widest=1, presentations=document)
             with entry.writer(threads=1) as writer:
                 writer.begin(0, layers)
@@ -110,7 +108,9 @@ def test_hostile_names_never_leave_the_root():
             assert [layer.requested for layer in store.find(entry.key).layers().values()] == part[:n_layers]
             assert entry.skipped() == {0: part[0]}
             opened = store.to_xarray(entry.key, layers=part[:2])
-            assert list(opened.indexes["presentation"].get_level_values("stimulus_id")) == part[1:]
+            kept = entry.presentations()
+            assert kept is not None
+            assert list(columns_of(kept["columns"])["stimulus_id"]) == part
             assert opened.shape == (len(part) - 1, 2)
         assert verify(entry) == []
         assert os.listdir(folder) == ["store"]  # noqa: PTH208
