@@ -60,6 +60,11 @@ The same script gives each package networks of two or three layers, and looks at
 torchlens can read every operation, module or not, which no other package here can. It leaves `eval()` to its user.
 """
 
+NOT_TIMED = (
+    "(No complete run of the timings is kept yet: `make benchmarks` takes some ten minutes on a quiet machine. Two cases\n"
+    "of a run that other programs disturbed are in [speed](speed.md).)"
+)
+
 
 def page_of(figures: dict[str, Any]) -> str:
     """Write the page from what was measured."""
@@ -70,7 +75,7 @@ def page_of(figures: dict[str, Any]) -> str:
         rounds=figures["rounds"],
         machine=f"{place} and {machine['memory'] / 1e9:.0f} GB (load before the start: {machine['load']})",
         versions=", ".join(f"{name} {number}" for name, number in figures["versions"].items()),
-        cases="\n\n".join(case_table(case) for case in figures["cases"].values()),
+        cases="\n\n".join(case_table(case) for case in figures["cases"].values()) or NOT_TIMED,
         probes=table(probe_rows(figures["probes"])),
     )
 
