@@ -61,8 +61,8 @@ torchlens can read every operation, module or not, which no other package here c
 """
 
 NOT_TIMED = (
-    "(No complete run of the timings is kept yet: `make benchmarks` takes some ten minutes on a quiet machine. Two cases\n"
-    "of a run that other programs disturbed are in [speed](speed.md).)"
+    "(No complete run of the timings is kept yet: `make benchmarks` takes some ten minutes on a quiet machine.\n"
+    "Two cases of a run that other programs disturbed are in [speed](speed.md).)"
 )
 
 
