@@ -103,7 +103,7 @@ class FileDigests:
             if found is not None and is_at_rest
         ]
         if rows:
-            self._use(lambda database: database.executemany(_INSERT, rows), None)
+            self._use(lambda database: _remember(database, rows), None)
         now = {**known, **{place: found for place, (found, _) in fresh.items()}}
         return [
             found[1] if status is not None and (found := now.get(place)) is not None else None
@@ -129,6 +129,16 @@ class FileDigests:
                     with suppress(OSError):
                         Path(name).unlink(missing_ok=True)
             return otherwise
+
+
+def _remember(database: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    import sqlite3
+
+    database.executemany(_INSERT, rows)
+    if len(_remembered(database, [os.fsdecode(path) for path, *_ in rows])) < len({path for path, *_ in rows}):
+        raise sqlite3.DatabaseError(
+            "rows cannot be found that were just written"
+        )  # damaged, and SQLite does not see it
 
 
 def _remembered(database: Any, places: Sequence[str]) -> dict[str, _Digest]:
