@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingFrameworkError
+from ..store.digests import canonical as written
+from ..store.digests import new_hasher
 from .errors import NotFingerprintable
 
-__all__ = ["SEMANTICS", "canonical", "digest_of", "key_of", "merkle", "new_hasher"]
+__all__ = ["SEMANTICS", "canonical", "digest_of", "key_of", "merkle"]
 
 SEMANTICS = 1
 """Version of what values mean: raised by hand when the same recipe gives other numbers; tests guard it."""
 
 _JSON = "Expected None, bool, int, finite float, str, and lists and dicts of these, with keys that are str."
-
-
-def new_hasher() -> Any:
-    """Return an empty BLAKE3 digest.
-
-    Raises
-    ------
-    MissingFrameworkError
-        If the package ``blake3`` is not installed.
-    """
-    try:
-        from blake3 import blake3
-    except ImportError as error:
-        raise MissingFrameworkError(
-            f"What is kept in a store is found by BLAKE3 digests, and blake3 could not be imported: {error}. Install "
-            f"it with: pip install 'brain-adapters[store]'."
-        ) from error
-    return blake3(max_threads=blake3.AUTO)
 
 
 def digest_of(data: bytes | memoryview | np.ndarray) -> str:
@@ -59,7 +41,7 @@ def digest_of(data: bytes | memoryview | np.ndarray) -> str:
     """
     if isinstance(data, np.ndarray):
         data = _bytes_of(data)
-    hasher = new_hasher()
+    hasher = new_hasher(is_parallel=True)
     hasher.update(data)
     return str(hasher.hexdigest())
 
@@ -90,7 +72,7 @@ def canonical(value: Any) -> bytes:
     b'{"a":[true,null],"b":1.5}'
     """
     _require_json(value, "the recipe")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return written(value)
 
 
 def key_of(recipe: Any) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..decoding import n_threads
-from .digests import new_hasher
+from ..store.digests import new_hasher
 
 __all__ = ["ENVIRONMENT_VARIABLE", "FileDigests", "cache_folder"]
 
@@ -177,7 +177,7 @@ def _written(status: os.stat_result) -> str | None:
 def _read(place: str) -> tuple[_Digest | None, bool]:
     """Return status and digest of a file, and whether it was at rest: not written meanwhile, nor just before."""
     now = time.time_ns()
-    hasher, buffer = new_hasher(), bytearray(_PART)
+    hasher, buffer = new_hasher(is_parallel=True), bytearray(_PART)
     try:
         with Path(place).open("rb", buffering=0) as file:
             before = os.fstat(file.fileno())

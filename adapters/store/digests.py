@@ -13,8 +13,13 @@ Hasher = Any
 """What `new_hasher` returns; the module that defines it is imported at use only."""
 
 
-def new_hasher() -> Hasher:
+def new_hasher(*, is_parallel: bool = False) -> Hasher:
     """Return an empty BLAKE3 digest.
+
+    Parameters
+    ----------
+    is_parallel : bool
+        Whether large pieces are digested on several cores; not where several threads digest already.
 
     Raises
     ------
@@ -25,7 +30,7 @@ def new_hasher() -> Hasher:
         from blake3 import blake3
     except ImportError as error:
         raise _missing("blake3", error) from error
-    return blake3()
+    return blake3(max_threads=blake3.AUTO if is_parallel else 1)
 
 
 def digest(data: bytes | memoryview) -> str:
