@@ -56,17 +56,12 @@ class StorePass:
         items = np.concatenate([np.arange(block.start // n_trials, block.stop // n_trials) for block in blocks])
         decoder = call.decoder([call.presented.items[item] for item in items])
         sizes = {record.requested: record.n_units for record in self.records}
-        run = call.run(
-            _Rows(self.writer, n_trials, 0),
-            items[:, None] * n_trials + np.arange(n_trials),
-            self.watch,
-            names=sizes,
-            is_bound=True,
-        )
+        item_rows = items[:, None] * n_trials + np.arange(n_trials)
         batches, last = _Batches(decoder), 0
         for shard, block in zip(shards, blocks, strict=True):
             first, last = last, last + (block.stop - block.start) // n_trials
-            run.collected = rows = _Rows(self.writer, n_trials, block.start)
+            rows = _Rows(self.writer, n_trials, block.start)
+            run = call.run(rows, item_rows, self.watch, names=sizes, is_bound=True)
             self.writer.begin(shard, self.records)
             run.execute(batches.until(last), call.image_shape, advance)
             left_out = {int(items[at]): error for at, error in decoder.skipped.items() if first <= at < last}
@@ -102,7 +97,7 @@ class _Batches:
 class _Rows:
     """Brings what a run gives, trial by trial, to the order of the store's rows; rows left out become NaN."""
 
-    def __init__(self, writer: ShardWriter, n_trials: int, first_row: int = 0) -> None:
+    def __init__(self, writer: ShardWriter, n_trials: int, first_row: int) -> None:
         self._writer, self._n_trials, self._next = writer, n_trials, first_row
         self._trials: list[tuple[np.ndarray, Mapping[str, np.ndarray]]] = []
 
