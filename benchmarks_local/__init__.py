@@ -3,11 +3,12 @@
 # First, because importing it notices when AdapterHub's package stands where ours should.
 import registry as _registry  # noqa: F401
 
-from .benchmark import NeuralBenchmark, Score
+from .benchmark import NeuralBenchmark
 from .check import check_model
 from .commitment import LocalBrainModel
 from .errors import BenchmarkNotFoundError, CheckError, ScoreExtraMissingError, ScoringError
 from .report import CheckReport, CheckStep
+from .scores import Score
 from .scoring import list_benchmarks, score
 
 __all__ = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,47 +15,11 @@ from numpy.typing import NDArray
 from .ceilings import explained_variance, internal_consistency
 from .protocols import BrainModel, TimeBins
 from .regression import CrossValidated, pls_correlation
+from .scores import Score
 from .screen import place_on_screen
 from .verification import verify_recordings
 
-__all__ = ["NeuralBenchmark", "Score"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """The outcome of a benchmark.
-
-    Attributes
-    ----------
-    value : float
-        The ceiled score: ``raw`` squared over ``ceiling``, 0 for none and 1 for all of the explainable variance.
-    error : float
-        Spread of ``raw`` over the splits (not divided by the ceiling, as in Brain-Score).
-    ceiling : float
-        Split-half reliability of the recordings.
-    raw : float
-        Median Pearson r over neuroids, mean over splits; its sign is lost in ``value``.
-    attrs : mapping of str to object
-        How the score came about: benchmark, model, layer, metric, formula, counts.
-
-    Examples
-    --------
-    >>> float(Score(value=0.5, error=0.01, ceiling=0.9, raw=0.67))
-    0.5
-    """
-
-    value: float
-    error: float
-    ceiling: float
-    raw: float
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        layer = f", layer {self.attrs['layer']}" if self.attrs.get("layer") else ""
-        return f"{self.value:.3f} (r = {self.raw:.3f} ± {self.error:.3f}, ceiling {self.ceiling:.3f}{layer})"
+__all__ = ["NeuralBenchmark"]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 from adapters.errors import AdapterError
 from adapters.progress import TextStream, write_at_once
 
-from .benchmark import Score
 from .errors import CheckError
+from .scores import Score
 
 __all__ = ["SUCCESS", "CheckReport", "CheckStep", "Narrator"]
 

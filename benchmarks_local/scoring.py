@@ -9,10 +9,10 @@ from typing import Any
 
 from adapters.errors import did_you_mean, listing
 
-from .benchmark import Score
 from .candidate import as_candidate
 from .errors import BenchmarkNotFoundError
 from .mock import MOCK_IDENTIFIER, mock_benchmark
+from .scores import Score
 from .subject import make_subject
 
 __all__ = ["list_benchmarks", "score"]

@@ -10,12 +10,12 @@ import xarray as xr
 
 from adapters.errors import listing
 
-from .benchmark import Score
 from .candidate import Candidate, layers_to_fit
 from .errors import ScoringError, counted
 from .mock import draw_stimuli, mock_benchmark
 from .protocols import BrainModel
 from .regression import N_COMPONENTS
+from .scores import Score
 from .selection import layer_values
 from .stability import Stability, differing_layers, is_same, read_again
 from .subject import make_subject
