@@ -21,6 +21,12 @@ PACKAGES = [
     "registry.clean",
     "registry.submission",
     "benchmarks_local",
+    "benchmarks_local.behavioral",
+    "benchmarks_local.board",
+    "benchmarks_local.data",
+    "benchmarks_local.gathering",
+    "benchmarks_local.metrics",
+    "benchmarks_local.uncertainty",
     "brain_adapters",
 ]
 
@@ -32,7 +38,7 @@ EXTRAS = {
     "onnx": ["onnx>=1.18", "onnxruntime>=1.22"],
     "store": ["blake3>=1.0", "google-crc32c>=1.6", "numcodecs>=0.14", "einops>=0.8", "h5netcdf>=1.3"],
     "remote": ["obstore>=0.8"],
-    "score": ["scikit-learn>=1.4", "scipy>=1.11"],
+    "score": ["scikit-learn>=1.4", "scipy>=1.11", "pyyaml>=6", "jinja2>=3.1", "h5netcdf>=1.3"],
     "brainscore": ["brainscore-vision>=2.4"],
     "ray": ["ray>=2.40"],
 }
@@ -68,7 +74,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=PACKAGES,
-    package_data={package: ["py.typed"] for package in PACKAGES},
+    package_data={package: ["py.typed", "*.j2", "*.css", "*.js"] for package in PACKAGES},
     install_requires=[
         "numpy>=1.26",
         "pandas>=2",

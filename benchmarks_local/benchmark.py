@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .ceilings import explained_variance, internal_consistency
+from .metrics import FORMULAS, CrossValidated, Features, get_metric, internal_consistency, shuffle_splits, splits_digest
 from .protocols import BrainModel, TimeBins
-from .regression import CrossValidated, pls_correlation
 from .scores import Score
 from .screen import place_on_screen
 from .verification import verify_recordings
@@ -24,7 +24,7 @@ __all__ = ["NeuralBenchmark"]
 
 @dataclass(frozen=True)
 class NeuralBenchmark:
-    """Recordings from a region that a model's activations are to predict by PLS regression.
+    """Recordings from a region that a model's activations are compared with.
 
     Attributes
     ----------
@@ -33,13 +33,23 @@ class NeuralBenchmark:
     region : str
         Where was recorded, e.g. ``"IT"``.
     stimuli : StimulusTable
-        What was shown, with a column ``object_name`` that the splits are stratified on.
+        What was shown.
     recordings : array of shape (n_repetitions, n_stimuli, n_neuroids), float
-        Responses, stimuli in the order of ``stimuli``.
+        Responses, stimuli in the order of ``stimuli``; NaN where a stimulus was not repeated as often as others.
     visual_degrees : float
         Extent of the stimuli, degrees.
     time_bins : sequence of (int, int)
         Start and end of the recorded time bins, ms.
+    metric : str
+        Identifier of the metric.
+    strata : str or None
+        The column of ``stimuli`` that the splits are stratified on; it may be missing.
+    neuroid_ids : sequence of str
+        Names of the neuroids; numbers when there are none.
+    given_ceiling : float or None
+        A ceiling that the recordings themselves cannot tell, NaN for none at all; None for split-half reliability.
+    selection : array of shape (n_stimuli,), bool, or None
+        The stimuli that a layer is chosen on, when it is scored on the others.
     """
 
     identifier: str
@@ -48,11 +58,35 @@ class NeuralBenchmark:
     recordings: NDArray[np.float64]
     visual_degrees: float
     time_bins: TimeBins = ((70, 170),)
+    metric: str = "pls"
+    strata: str | None = "object_name"
+    neuroid_ids: Sequence[str] = ()
+    given_ceiling: float | None = None
+    selection: NDArray[np.bool_] | None = None
 
     @cached_property
-    def ceiling(self) -> CrossValidated:
-        """How well the recordings predict themselves."""
+    def ceilings(self) -> CrossValidated:
+        """How well the recordings predict themselves, per halving of the repetitions and neuroid."""
         return internal_consistency(self.recordings)
+
+    @property
+    def ceiling(self) -> float:
+        """How well a model could do at best; NaN when that is not known."""
+        return self.ceilings.value if self.given_ceiling is None else self.given_ceiling
+
+    @cached_property
+    def responses(self) -> NDArray[np.float64]:
+        """The recordings averaged over the repetitions that there are, shape (n_stimuli, n_neuroids)."""
+        is_there = ~np.isnan(self.recordings)
+        counts = is_there.sum(axis=0)
+        sums = np.where(is_there, self.recordings, 0).sum(axis=0)
+        averages: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        return averages
+
+    def part(self, rows: NDArray[Any]) -> NeuralBenchmark:
+        """Return the benchmark on some of its stimuli, numbered or masked."""
+        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows)
+        return replace(self, stimuli=self.stimuli.iloc[rows], recordings=self.recordings[:, rows], selection=None)
 
     def place_on_screen(self, target_degrees: float, folder: Path) -> Any:
         """Return the stimuli at the size at which a model of ``target_degrees`` sees them, new files in ``folder``."""
@@ -83,28 +117,74 @@ class NeuralBenchmark:
         verify_recordings(recordings, stimuli, self.region)
         return recordings
 
-    def correlate(self, activations: NDArray[np.floating[Any]]) -> CrossValidated:
-        """Predict the recordings, averaged over repetitions, from activations in the order of ``stimuli``.
+    def correlate(self, activations: NDArray[Any] | Features, *, strict: bool = False) -> CrossValidated:
+        """Compare activations, in the order of ``stimuli``, with the recordings averaged over repetitions.
 
         Parameters
         ----------
-        activations : array of shape (n_stimuli, n_features)
-            What to predict from.
+        activations : array of shape (n_stimuli, n_features), or Features
+            What to compare.
+        strict : bool
+            Refuse what Brain-Score refuses instead of fitting fewer components.
 
         Returns
         -------
         CrossValidated
-            Pearson r.
+            Pearson r for a mapping metric, the similarity for others.
         """
-        return pls_correlation(activations, self.recordings.mean(axis=0), self.stimuli["object_name"].values)
+        return get_metric(self.metric)(activations, self.responses, strata=self.labels, parity=strict)
 
-    def compare(self, recordings: xr.DataArray, /, **attrs: Any) -> Score:
+    def scored(self, found: CrossValidated, n_features: int, **attrs: Any) -> Score:
+        """Bring what ``correlate`` returned to the ceiling.
+
+        Parameters
+        ----------
+        found : CrossValidated
+            How well the responses are predicted.
+        n_features : int
+            How many units they were predicted from.
+        **attrs
+            What to note in the score, e.g. ``layer``.
+
+        Returns
+        -------
+        Score
+            The ceiled score; NaN, and flagged, where the ceiling is not above 0.
+        """
+        metric, ceiling, n_neuroids = get_metric(self.metric), self.ceiling, self.recordings.shape[2]
+        value = float(FORMULAS[metric.formula](found.value, ceiling)) if ceiling > 0 else float("nan")
+        per_neuroid = {"raw": found.raw.mean(axis=0).tolist()} if found.raw.shape[1] == n_neuroids else {}
+        if self.given_ceiling is None:
+            per_neuroid["ceiling"] = self.ceilings.raw.mean(axis=0).tolist()
+        return Score(
+            value=value,
+            error=found.error,
+            ceiling=ceiling,
+            raw=found.value,
+            attrs={
+                "benchmark": self.identifier,
+                "region": self.region,
+                "metric": self.metric,
+                "formula": metric.formula,
+                "flags": [*found.flags, *_flags(found.value, ceiling, value)],
+                "splits": splits_digest(shuffle_splits(len(self.stimuli), self.labels)),
+                "neuroids": {"neuroid_id": list(self.neuroid_ids) or list(map(str, range(n_neuroids))), **per_neuroid},
+                "n_stimuli": len(self.stimuli),
+                "n_features": n_features,
+                "n_neuroids": n_neuroids,
+                **attrs,
+            },
+        )
+
+    def compare(self, recordings: xr.DataArray, /, *, strict: bool = False, **attrs: Any) -> Score:
         """Score a model's recordings against those of the benchmark.
 
         Parameters
         ----------
         recordings : xarray.DataArray
             What ``record`` returned.
+        strict : bool
+            Refuse what Brain-Score refuses instead of fitting fewer components.
         **attrs
             What to note in the score, e.g. ``layer``.
 
@@ -115,23 +195,8 @@ class NeuralBenchmark:
         """
         if "time_bin" in recordings.dims:
             recordings = recordings.mean("time_bin")
-        r = self.correlate(recordings.transpose("presentation", "neuroid").values)
-        ceiling = self.ceiling.value
-        return Score(
-            value=explained_variance(r.value, ceiling),
-            error=r.error,
-            ceiling=ceiling,
-            raw=r.value,
-            attrs={
-                "benchmark": self.identifier,
-                "metric": "pls",
-                "formula": "r**2 / ceiling",
-                "n_stimuli": recordings.sizes["presentation"],
-                "n_features": recordings.sizes["neuroid"],
-                "n_neuroids": self.recordings.shape[2],
-                **attrs,
-            },
-        )
+        values = recordings.transpose("presentation", "neuroid").values
+        return self.scored(self.correlate(values, strict=strict), values.shape[1], **attrs)
 
     def __call__(self, model: BrainModel, /, **attrs: Any) -> Score:
         """Show the stimuli to the model, record from it and score the recordings.
@@ -151,3 +216,21 @@ class NeuralBenchmark:
         with tempfile.TemporaryDirectory(prefix="brain_adapters_screen_") as folder:
             placed = self.place_on_screen(model.visual_degrees(), Path(folder))
             return self.compare(self.record(model, placed), **attrs)
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """What the splits are stratified on, one label per stimulus; None when there is nothing."""
+        is_there = self.strata is not None and self.strata in self.stimuli.columns
+        return np.asarray(self.stimuli[self.strata].values) if is_there else None
+
+
+def _flags(raw: float, ceiling: float, value: float) -> list[str]:
+    """Say what the ceiled value alone would hide."""
+    flags = []
+    if raw < 0:
+        flags.append("negative r")
+    if not ceiling > 0:
+        flags.append("ceiling not defined" if np.isnan(ceiling) else "ceiling not positive")
+    elif value > 1:
+        flags.append("above the ceiling")
+    return flags

@@ -10,7 +10,7 @@ import registry as model_registry
 from adapters.errors import UnsupportedModelError
 
 from .errors import ScoringError, counted
-from .regression import N_COMPONENTS
+from .metrics import N_COMPONENTS
 
 __all__ = ["Candidate", "as_candidate", "layers_to_fit", "spread_layers"]
 

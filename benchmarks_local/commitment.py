@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .behavior import ProbabilitiesReadout
+from adapters.errors import listing
+
+from .behavioral import ProbabilitiesReadout, label_answers, odd_one_out_answers
 from .errors import ScoringError
 from .protocols import Extractor, TimeBins
 
 __all__ = ["LocalBrainModel"]
 
 Layers = str | Sequence[str]
+_TASKS = ("probabilities", "label", "odd_one_out")
+_LOGITS = ["logits"]  # the model's final output, whatever its layer is called
 
 
 class LocalBrainModel:
@@ -52,7 +56,7 @@ class LocalBrainModel:
         self._extractor = extractor
         self._readout_layers = _as_list(behavioral_readout_layer)
         self._visual_degrees = visual_degrees
-        self._readout: ProbabilitiesReadout | None = None
+        self._answer: Callable[[Any], xr.DataArray] | None = None
         self._region: str | None = None
         self._time_bins: TimeBins = ()
 
@@ -82,54 +86,81 @@ class LocalBrainModel:
             )
         if len(time_bins) == 0:
             raise ScoringError("time_bins is empty; expected at least one (start, end) in ms, e.g. [(70, 170)].")
-        self._region, self._time_bins, self._readout = recording_target, time_bins, None
+        self._region, self._time_bins, self._answer = recording_target, time_bins, None
 
-    def start_task(self, task: str, fitting_stimuli: Any) -> None:
-        """Learn a task, and perform it from now on.
+    def start_task(
+        self, task: str, fitting_stimuli: Any = None, *, aggregation: str = "mean", similarity: str = "dot"
+    ) -> None:
+        """Perform a task from now on, after learning it where it has to be learned.
 
         Parameters
         ----------
         task : str
-            ``"probabilities"``.
-        fitting_stimuli : StimulusTable
-            Stimuli with a column ``image_label``.
+            ``"probabilities"`` of labels that are learned now; ``"label"``, which names what the model's classification
+            head says; or ``"odd_one_out"`` of every three stimuli.
+        fitting_stimuli : StimulusTable, or labels
+            For ``"probabilities"`` stimuli with a column ``image_label``. For ``"label"`` the labels to choose from:
+            ``"imagenet"`` for its 1000 synsets, a list of labels that are made up of these, or a mapping of labels to
+            columns of the logits. For ``"odd_one_out"`` nothing.
+        aggregation : str
+            For ``"label"``: ``"mean"`` or ``"max"`` of the probabilities of a label's classes.
+        similarity : str
+            For ``"odd_one_out"``: ``"dot"`` or ``"cosine"``.
 
         Raises
         ------
         NotImplementedError
             For every other task.
+        ScoringError
+            When the labels are missing.
         """
-        if task != "probabilities":
+        if task not in _TASKS:
             raise NotImplementedError(
-                f"Task {task!r} cannot be run locally; the only one is 'probabilities'. Use Brain-Score for the others."
+                f"Task {task!r} cannot be run locally; there are {listing([repr(each) for each in _TASKS])}. "
+                "Use Brain-Score for the others."
             )
-        features = self._extractor(fitting_stimuli, layers=self._readout_layers)
-        self._readout = ProbabilitiesReadout().fit(features, fitting_stimuli["image_label"].values)
+        if task == "odd_one_out":
+            self._answer = lambda stimuli: self._find_odd(stimuli, similarity)
+        elif fitting_stimuli is None:
+            raise ScoringError(
+                f"Task {task!r} was started without a second argument, expected "
+                f"{'labelled stimuli' if task == 'probabilities' else 'the labels to choose from'}. Pass them."
+            )
+        elif task == "label":
+            self._answer = lambda stimuli: label_answers(
+                self._extractor(stimuli, layers=_LOGITS), fitting_stimuli, aggregation
+            )
+        else:
+            features = self._extractor(fitting_stimuli, layers=self._readout_layers)
+            readout = ProbabilitiesReadout().fit(features, fitting_stimuli["image_label"].values)
+            self._answer = lambda stimuli: readout.predict(self._extractor(stimuli, layers=self._readout_layers))
         self._region = None
 
     def look_at(self, stimuli: Any, number_of_trials: int = 1) -> xr.DataArray:
-        """Look at stimuli, and return what was last started: recordings or probabilities.
+        """Look at stimuli, and return what was last started: recordings or answers.
 
         Parameters
         ----------
         stimuli : StimulusTable
-            Stimuli, placed on a screen of ``visual_degrees()``.
+            Stimuli, placed on a screen of ``visual_degrees()``; to find the odd one out, every three in a row are a
+            triplet.
         number_of_trials : int
             Ignored: the model answers the same every time.
 
         Returns
         -------
         xarray.DataArray
-            Recordings, dims (presentation, neuroid) and, for several time bins, time_bin; or probabilities, dims
-            (presentation, choice).
+            Recordings, dims (presentation, neuroid) and, for several time bins, time_bin; probabilities, dims
+            (presentation, choice); or choices, dims (choice, presentation): labels, or the stimulus id of the odd one
+            of each triplet.
 
         Raises
         ------
         ScoringError
             When nothing was started.
         """
-        if self._readout is not None:
-            return self._readout.predict(self._extractor(stimuli, layers=self._readout_layers))
+        if self._answer is not None:
+            return self._answer(stimuli)
         if self._region is None:
             raise ScoringError(
                 "Nothing was started, so there is nothing to return. Call start_recording or start_task."
@@ -137,6 +168,11 @@ class LocalBrainModel:
         activations = self._extractor(stimuli, layers=self.region_layer_map[self._region])
         regions = np.full(activations.sizes["neuroid"], self._region, dtype=object)
         return _in_time(activations.assign_coords(region=("neuroid", regions)), self._time_bins)
+
+    def _find_odd(self, stimuli: Any, similarity: str) -> xr.DataArray:
+        shown = list(stimuli["stimulus_id"])
+        each_once = stimuli.drop_duplicates(subset=["stimulus_id"]).sort_values(by="stimulus_id")
+        return odd_one_out_answers(self._extractor(each_once, layers=self._readout_layers), shown, similarity)
 
 
 def _as_list(layers: Layers) -> list[str]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from adapters.errors import AdapterError
 
-__all__ = ["BenchmarkNotFoundError", "CheckError", "ScoreExtraMissingError", "ScoringError", "counted"]
+__all__ = [
+    "BenchmarkNotFoundError",
+    "CheckError",
+    "MetricNotFoundError",
+    "ScoreExtraMissingError",
+    "ScoringError",
+    "counted",
+]
 
 
 class ScoringError(AdapterError, ValueError):
@@ -29,6 +36,10 @@ class CheckError(AdapterError, RuntimeError):
 
 class BenchmarkNotFoundError(AdapterError, KeyError):
     """No benchmark goes by the identifier that was given."""
+
+
+class MetricNotFoundError(ScoringError, KeyError):
+    """No metric goes by the identifier that was given."""
 
 
 class ScoreExtraMissingError(AdapterError, ImportError):

@@ -1,4 +1,4 @@
-"""The scikit-learn estimators of scoring. The only file here that imports scikit-learn, and only when one is used."""
+"""What scoring takes from scikit-learn and scipy. The only file here that imports them, and only when one is used."""
 
 from __future__ import annotations
 
@@ -16,36 +16,22 @@ from numpy.typing import NDArray
 from .errors import ScoreExtraMissingError
 
 __all__ = [
-    "N_SPLITS",
-    "half_splits",
+    "fold_splitter",
+    "handwritten_digits",
     "logistic_readout",
-    "pca",
-    "pls",
+    "normal_quantile",
     "quiet_fit",
+    "ranks",
+    "shuffle_splitter",
     "single_threaded",
     "standardiser",
-    "stratified_splits",
 ]
 
-N_SPLITS = 10
-_SPLIT_SEED = 1
 
-Splits = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
-
-
-def pls(n_components: int) -> Any:
-    """Partial least squares as Brain-Score configures it: NIPALS, centred, not scaled."""
-    return _sklearn("cross_decomposition").PLSRegression(n_components=n_components, scale=False)
-
-
-def pca(n_components: int) -> Any:
-    """Principal components by a full, and so reproducible, singular value decomposition."""
-    return _sklearn("decomposition").PCA(n_components=n_components, svd_solver="full")
-
-
-def logistic_readout() -> Any:
+def logistic_readout(n_labels: int) -> Any:
     """Multinomial logistic regression of Brain-Score's probabilities task (Newton-CG, C = 1e-3)."""
-    return _sklearn("linear_model").LogisticRegression(solver="newton-cg", C=1e-3)
+    # Two labels have one set of weights here and two opposite ones there, each of half the size: half the penalty.
+    return _sklearn("linear_model").LogisticRegression(solver="newton-cg", C=2e-3 if n_labels == 2 else 1e-3)
 
 
 def single_threaded() -> AbstractContextManager[Any]:
@@ -74,31 +60,35 @@ def standardiser() -> Any:
     return _sklearn("preprocessing").StandardScaler()
 
 
-def stratified_splits(labels: NDArray[Any], train_size: float = 0.9) -> Splits:
-    """Split stimuli into train and test rows, every label in the same share on both sides.
-
-    Parameters
-    ----------
-    labels : array of shape (n_stimuli,)
-        Stratification labels, e.g. object names. Their sort order decides on the splits: keep them as they are.
-    train_size : float
-        Share of the stimuli in the training rows, 0-1.
-
-    Returns
-    -------
-    list of (train rows, test rows)
-        ``N_SPLITS`` pairs, the same at every call.
-    """
-    splitter = _sklearn("model_selection").StratifiedShuffleSplit(
-        n_splits=N_SPLITS, train_size=train_size, random_state=_SPLIT_SEED
+def shuffle_splitter(
+    is_stratified: bool, n_splits: int, train_size: float | None, test_size: float | None, seed: int
+) -> Any:
+    """Split at random into training and test rows, each time anew; shares of the rows, 0-1."""
+    kind = "StratifiedShuffleSplit" if is_stratified else "ShuffleSplit"
+    return getattr(_sklearn("model_selection"), kind)(
+        n_splits=n_splits, train_size=train_size, test_size=test_size, random_state=seed
     )
-    return list(splitter.split(np.zeros(len(labels)), labels))
 
 
-def half_splits(n: int) -> Splits:
-    """Split ``n`` things ``N_SPLITS`` times into two halves, the same at every call."""
-    splitter = _sklearn("model_selection").ShuffleSplit(n_splits=N_SPLITS, train_size=0.5, random_state=_SPLIT_SEED)
-    return list(splitter.split(np.zeros(n)))
+def fold_splitter(is_stratified: bool, n_splits: int, seed: int) -> Any:
+    """Split shuffled rows into folds of which each is the test rows once."""
+    kind = "StratifiedKFold" if is_stratified else "KFold"
+    return getattr(_sklearn("model_selection"), kind)(n_splits=n_splits, shuffle=True, random_state=seed)
+
+
+def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Rank values, shape (n,), from 1; equal ones get the mean of their ranks."""
+    return np.asarray(_import("scipy.stats").rankdata(values), dtype=np.float64)
+
+
+def normal_quantile(shares: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the z below which a standard normal variable falls with each probability; infinite for 0 and 1."""
+    return np.asarray(_import("scipy.special").ndtri(shares), dtype=np.float64)
+
+
+def handwritten_digits() -> Any:
+    """Return the 1,797 digits that come with scikit-learn: ``images`` of 8 x 8 values 0-16, and ``target``."""
+    return _sklearn("datasets").load_digits()
 
 
 def _sklearn(submodule: str) -> ModuleType:
@@ -107,9 +97,10 @@ def _sklearn(submodule: str) -> ModuleType:
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)  # threadpoolctl comes with scikit-learn
+        return importlib.import_module(name)
     except ImportError as error:
+        package = "scipy" if name.startswith("scipy") else "scikit-learn"  # threadpoolctl comes with scikit-learn
         raise ScoreExtraMissingError(
-            f"Scoring and checking need scikit-learn, which could not be imported: {error}. "
+            f"Scoring and checking need {package}, which could not be imported: {error}. "
             "Install it with: pip install 'brain-adapters[score]'."
         ) from error

@@ -2,59 +2,62 @@
 
 from __future__ import annotations
 
-import fnmatch
+import importlib
+import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from adapters.errors import did_you_mean, listing
-
-from .candidate import as_candidate
-from .errors import BenchmarkNotFoundError
-from .mock import MOCK_IDENTIFIER, mock_benchmark
+from .available import find_benchmark
+from .options import ScoringOptions
 from .scores import Score
-from .subject import make_subject
 
-__all__ = ["list_benchmarks", "score"]
+__all__ = ["score"]
 
-
-def list_benchmarks(pattern: str = "*") -> list[str]:
-    """List the benchmarks that models can be scored on.
-
-    Parameters
-    ----------
-    pattern : str
-        Glob that the identifiers have to match.
-
-    Returns
-    -------
-    list of str
-        Identifiers, sorted.
-
-    Examples
-    --------
-    >>> list_benchmarks("*.IT-pls")
-    ['Mock2026.IT-pls']
-    """
-    return sorted(fnmatch.filter([MOCK_IDENTIFIER], pattern))
+_PACKAGES = ("brain-adapters", "numpy", "scipy", "scikit-learn", "pandas", "xarray", "pillow")
+_FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "flax", "onnxruntime")
 
 
-def score(model: Any, benchmark_identifier: str, *, registry: Any = None) -> Score:
+def score(
+    model: Any,
+    benchmark_identifier: str,
+    *,
+    layers: Sequence[str] | str | None = None,
+    parity: str | None = None,
+    memory: str | int | None = None,
+    store: Any = None,
+    registry: Any = None,
+) -> Score:
     """Score a model on a benchmark; the layer for the region is chosen on other stimuli than it is scored on.
 
     Parameters
     ----------
-    model : str, ModelEntry, extractor or brain model
-        As for ``check_model``.
+    model : str, ModelEntry, extractor, brain model or path
+        As for ``check_model``; or the folder of a store with activations for the benchmark's stimuli.
     benchmark_identifier : str
-        One of ``list_benchmarks()``.
+        ``Data.region-metric``: one of ``list_benchmarks()``, or another metric on the same data.
+    layers : str or sequence of str, optional
+        Names or globs of the layers to choose from; those that the model was registered with when None.
+    parity : {None, "brainscore-2.4"}
+        ``"brainscore-2.4"`` for Brain-Score's own procedure: layers chosen by ceiled score on principal components of
+        the same stimuli that they are then scored on.
+    memory : str or int, optional
+        The most that this process may hold, e.g. ``"4GB"``: decides in how many passes over the stimuli layers are
+        read. Half of what is free when None.
+    store : path or ActivationStore, optional
+        Where activations are kept, so that the next scoring need not run the model.
     registry : Registry, optional
         Where an identifier is looked up; the default registry when None.
 
     Returns
     -------
     Score
-        Value, error, ceiling and raw score; ``attrs["layer"]`` is the layer that was committed to the region.
+        Value, error, ceiling and raw score; ``attrs["layer"]`` is the layer that was committed to the region,
+        ``attrs["layers"]`` the curve over all layers, ``attrs["intervals"]`` how uncertain the score is.
 
     Raises
     ------
@@ -63,18 +66,36 @@ def score(model: Any, benchmark_identifier: str, *, registry: Any = None) -> Sco
     ScoringError
         When the model cannot be scored.
     """
-    if benchmark_identifier not in list_benchmarks():
-        hint = did_you_mean(benchmark_identifier, list_benchmarks())
-        raise BenchmarkNotFoundError(
-            f"There is no benchmark {benchmark_identifier!r}. {hint + ' ' if hint else ''}"
-            f"Here are: {listing(list_benchmarks())}."
-        )
-    candidate = as_candidate(model, registry)
-    with tempfile.TemporaryDirectory(prefix="brain_adapters_score_") as name:
-        folder = Path(name)
-        built, attrs = candidate.build(), {"model": candidate.identifier}
-        if not candidate.is_brain_model:
-            selection = mock_benchmark(folder, part="selection")
-            subject = make_subject(candidate, built, candidate.layers(built), selection, folder)
-            built, attrs = subject.model, {**attrs, "layer": subject.layer}
-        return mock_benchmark(folder)(built, **attrs)
+    options = ScoringOptions(layers=layers, parity=parity, memory=memory, store=store, registry=registry)
+    run = find_benchmark(benchmark_identifier)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="brain_adapters_score_") as folder:
+        found = run(model, options, Path(folder))
+    seconds = time.perf_counter() - started
+    return replace(found, provenance={**_provenance(seconds), **found.provenance})
+
+
+def _provenance(seconds: float) -> Mapping[str, Any]:
+    loaded = [name for name in _FRAMEWORKS if name in sys.modules]
+    return {
+        "versions": {name: known for name in (*_PACKAGES, *loaded) if (known := _version_of(name))},
+        "seconds": seconds,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "peak_bytes": _peak_bytes(),
+    }
+
+
+def _peak_bytes() -> int | None:
+    """Return the most memory that this process has held so far; None where the system does not tell."""
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:  # Windows
+        return None
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.pca import PrincipalComponents
+
 from .benchmark import NeuralBenchmark
 from .errors import ScoringError
-from .estimators import pca, single_threaded
+from .estimators import single_threaded
 from .protocols import Extractor
 from .verification import coordinate, verify_finite
 
-__all__ = ["LayerPCA", "LayerSelection", "layer_values", "select_layer"]
+__all__ = ["LayerPCA", "LayerSelection", "layer_values", "reduced", "select_layer"]
 
 MAX_COMPONENTS = 1000
 _LAYERS_AT_ONCE = 8  # bounds the memory for activations that are not reduced yet
@@ -67,7 +69,8 @@ class LayerPCA:
                 verify_finite(values, f"activations of layer {layer!r}")
                 if values.shape[1] > MAX_COMPONENTS:
                     with single_threaded():
-                        self._components[layer] = pca(min(MAX_COMPONENTS, len(values) - 1)).fit(values)
+                        n_components = min(MAX_COMPONENTS, len(values) - 1)
+                        self._components[layer] = PrincipalComponents(values.astype(np.float32), n_components)
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """Reduce the activations of one batch.
@@ -118,7 +121,7 @@ def select_layer(
     ScoringError
         When no layer varies with the stimuli, or a layer cannot be fitted.
     """
-    with _reduced(extractor, LayerPCA(extractor, layers, pca_stimuli)):
+    with reduced(extractor, LayerPCA(extractor, layers, pca_stimuli)):
         activations = extractor(stimuli, layers=list(layers))
     correlations = {layer: _correlate(benchmark, layer, layer_values(activations, layer)) for layer in layers}
     if np.isnan(list(correlations.values())).all():
@@ -160,7 +163,8 @@ def layer_values(activations: Any, layer: str) -> NDArray[Any]:
 
 
 @contextmanager
-def _reduced(extractor: Extractor, hook: LayerPCA) -> Iterator[None]:
+def reduced(extractor: Extractor, hook: LayerPCA) -> Iterator[None]:
+    """Let an extractor reduce its layers for a while, under an identifier of its own."""
     identifier = extractor.identifier
     handle = extractor.register_batch_activations_hook(hook)
     try:
@@ -174,6 +178,6 @@ def _reduced(extractor: Extractor, hook: LayerPCA) -> Iterator[None]:
 
 def _correlate(benchmark: NeuralBenchmark, layer: str, values: NDArray[Any]) -> float:
     try:
-        return benchmark.correlate(values).value
+        return benchmark.correlate(values, strict=True).value
     except ScoringError as error:
         raise ScoringError(f"Layer {layer!r}: {error}") from error

@@ -12,9 +12,9 @@ from adapters.errors import listing
 
 from .candidate import Candidate, layers_to_fit
 from .errors import ScoringError, counted
+from .metrics import N_COMPONENTS
 from .mock import draw_stimuli, mock_benchmark
 from .protocols import BrainModel
-from .regression import N_COMPONENTS
 from .scores import Score
 from .selection import layer_values
 from .stability import Stability, differing_layers, is_same, read_again
@@ -158,7 +158,7 @@ class CheckSteps:
     def compare(self) -> str:
         """Score the recordings."""
         attrs = {"model": self._candidate.identifier, "layer": self.layer}
-        self.score = self._scoring.compare(self._recordings, **attrs)
+        self.score = self._scoring.compare(self._recordings, strict=True, **attrs)
         if not np.isfinite(self.score.value):
             raise ScoringError(
                 f"The score is {self.score.value}, because the activations do not vary with the stimuli. "

@@ -12,6 +12,8 @@ from .browsing import layers_command, list_command
 from .caching import cache_commands
 from .doctor import doctor_command
 from .extraction import extract_command
+from .recordings import data_commands
+from .scoring import leaderboard_command, score_command
 from .submitting import check_command, package_command, validate_command
 
 __all__ = ["app"]
@@ -53,7 +55,10 @@ app.command("list")(list_command)
 app.command("layers")(layers_command)
 app.command("extract")(extract_command)
 app.command("check")(check_command)
+app.command("score")(score_command)
+app.command("leaderboard")(leaderboard_command)
 app.command("package")(package_command)
 app.command("validate")(validate_command)
 app.command("doctor")(doctor_command)
 app.add_typer(cache_commands)
+app.add_typer(data_commands)

@@ -77,7 +77,7 @@ def extract_and_kill(arguments: list[str], store: Path, n_more: int) -> None:
 
 def score_layer(activations: adapters.ActivationsExtractor, layer: str) -> float:
     """Predict noisy recordings of one layer's neuroids from the layer before it."""
-    from benchmarks_local.regression import pls_correlation
+    from benchmarks_local.metrics import get_metric
 
     generator = np.random.default_rng(1)
     part = activations.isel(presentation=slice(0, 300))
@@ -85,7 +85,7 @@ def score_layer(activations: adapters.ActivationsExtractor, layer: str) -> float
     recorded = recorded[:, generator.choice(recorded.shape[1], 20, replace=False)]
     recorded = recorded + recorded.std(0) * generator.standard_normal(recorded.shape)
     source = part.sel(layer=str(int(layer) - 1)).values
-    return pls_correlation(source, recorded, np.arange(len(source)) % 5).value
+    return get_metric("pls")(source, recorded, strata=np.arange(len(source)) % 5).value
 
 
 def main() -> None:

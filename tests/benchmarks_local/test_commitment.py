@@ -66,5 +66,5 @@ def test_no_time_bins(model: LocalBrainModel) -> None:
 
 
 def test_other_tasks(model: LocalBrainModel, benchmark_mock: Any) -> None:
-    with pytest.raises(NotImplementedError, match=r"'label'.*only one is 'probabilities'"):
-        model.start_task("label", benchmark_mock.stimuli)
+    with pytest.raises(NotImplementedError, match=r"'passive'.*there are 'probabilities', 'label', 'odd_one_out'"):
+        model.start_task("passive", benchmark_mock.stimuli)

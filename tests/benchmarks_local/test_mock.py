@@ -40,7 +40,7 @@ def test_shapes_and_balance(benchmark_mock: Any) -> None:
 
 def test_ceiling_is_what_the_noise_leaves(benchmark_mock: Any) -> None:
     # Noise of the signal's variance in each of 10 repetitions: reliability of the average is 1 / (1 + 1/10).
-    assert benchmark_mock.ceiling.value == pytest.approx(10 / 11, abs=0.02)
+    assert benchmark_mock.ceiling == pytest.approx(10 / 11, abs=0.02)
 
 
 def test_no_global_randomness_is_used(tmp_path: Path) -> None:

@@ -58,12 +58,12 @@ def test_temporary_folders_are_removed(toy_extractor: Any, tmp_path: Path, monke
 def test_unknown_benchmark(toy_extractor: Any) -> None:
     with pytest.raises(BenchmarkNotFoundError, match=r"no benchmark 'Mock2026.V4-pls'. Did you mean 'Mock2026.IT-pls'"):
         score(toy_extractor, "Mock2026.V4-pls")
-    with pytest.raises(KeyError, match=r"Here are: Mock2026.IT-pls"):
+    with pytest.raises(KeyError, match=r"Here are: .*Mock2026.IT-pls"):
         score(toy_extractor, "x")
 
 
 def test_list_benchmarks() -> None:
-    assert list_benchmarks() == ["Mock2026.IT-pls"]
+    assert list_benchmarks("[DM]*26.*") == ["Mock2026.IT-pls"]
     assert list_benchmarks("*V4*") == []
 
 

@@ -40,7 +40,7 @@ def test_the_generating_layer_scores_near_the_ceiling_and_is_chosen(
     benchmark = record_from(extractor, "generating", benchmark_mock.stimuli)
     selection = select_layer(extractor, ["random", "generating"], benchmark, benchmark.stimuli, pca_stimuli)
     assert selection.best == "generating"
-    assert selection.correlations["generating"] > 0.95 * np.sqrt(benchmark.ceiling.value)
+    assert selection.correlations["generating"] > 0.95 * np.sqrt(benchmark.ceiling)
     assert abs(selection.correlations["random"]) < 0.2
 
 
@@ -75,7 +75,7 @@ def test_pca_reduces_large_layers_as_scikit_learn_does(make_extractor: Any, make
     assert list(reduced) == ["small", "large"]
     np.testing.assert_array_equal(reduced["small"], small[:5])
     expected = PCA(47, svd_solver="full").fit(large).transform(large[:5])
-    np.testing.assert_allclose(reduced["large"], expected, atol=1e-8)
+    np.testing.assert_allclose(reduced["large"], expected, atol=2e-6)  # components are kept in single precision
 
 
 def test_the_earlier_of_equal_layers_is_best_and_nan_never() -> None:

@@ -26,6 +26,8 @@ FLOORS = {
 }
 BRIDGES = {
     "adapters.brainscore",
+    "benchmarks_local.public",
+    "benchmarks_local.data.brainscore",
     "registry.brainscore.connecting",
     "registry.brainscore.installed",
     "registry.brainscore.plugins",

@@ -1,0 +1,216 @@
+"""The board as text for a terminal, and as CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adapters.errors import listing
+
+from .board import AVERAGE, COLUMNS, Board, Cell, Row
+
+__all__ = ["as_csv", "as_json", "as_markdown", "as_text", "notes_of", "printable", "rank_of", "value_of"]
+
+_MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>#|~&"})
+_FORMULA_STARTS = ("=", "+", "-", "@")  # with which a text becomes a formula when a spreadsheet opens the file
+
+
+def as_text(board: Board) -> str:
+    """Write the board for a terminal.
+
+    Parameters
+    ----------
+    board : Board
+        What to write.
+
+    Returns
+    -------
+    str
+        A line per model, aligned, and below them what is to be known of the numbers.
+    """
+    lines: list[tuple[str, ...]] = [("rank", "model", AVERAGE, "of 5", *COLUMNS)]
+    for row in board.rows:
+        counted = f"{row.average.n_found}"
+        lines.append((rank_of(row), printable(row.model), *_texts([row.average]), counted, *_texts(_cells(row))))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = [
+        "  ".join(f"{each:{'<' if i == 1 else '>'}{widths[i]}}" for i, each in enumerate(line)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([*text, "", *notes_of(board), *_notes_of_cells(board)])
+
+
+def as_csv(board: Board) -> str:
+    """Write the board as comma-separated values, one line per model; an empty field is a score that there is not.
+
+    Returns
+    -------
+    str
+        Columns rank, model, and of the average and each column the value, the ends of its interval, and of how many
+        parts it is the mean. A text that a spreadsheet would take for a formula has an apostrophe in front.
+    """
+    names = (AVERAGE, *COLUMNS)
+    header = [f"{name}{part}" for name in names for part in ("", "_low", "_high", "_n")]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["rank", "model", *header, "formula", "parity", "interval"])
+    about = ["; ".join(board.formulas), board.parity or "none", board.interval]
+    for row in board.rows:
+        cells = [each for cell in (row.average, *_cells(row)) for each in _csv_cell(cell)]
+        writer.writerow([row.rank, *map(_harmless, [row.model]), *cells, *map(_harmless, about)])
+    return file.getvalue()
+
+
+def as_json(board: Board) -> str:
+    """Write the board as JSON: null for a score that there is not.
+
+    Returns
+    -------
+    str
+        An object with ``rows``, ``columns``, and how the scores were computed.
+    """
+    data = {
+        "columns": [AVERAGE, *COLUMNS],
+        "formulas": list(board.formulas),
+        "parity": board.parity,
+        "interval": board.interval or None,
+        "benchmarks": {column: list(names) for column, names in board.benchmarks.items()},
+        "notes": list(board.notes),
+        "rows": [_json_row(row) for row in board.rows],
+    }
+    return json.dumps(data, indent=2, allow_nan=False)
+
+
+def as_markdown(board: Board) -> str:
+    """Write the board as a Markdown table, as GitHub shows it.
+
+    Returns
+    -------
+    str
+        The table, and below it what is to be known of the numbers.
+    """
+    lines = [f"| rank | model | {AVERAGE} | of 5 | {' | '.join(COLUMNS)} |", f"|--:|:--|{'--:|' * (len(COLUMNS) + 2)}"]
+    for row in board.rows:
+        counted = f"{row.average.n_found}"
+        texts = [text.replace("*", "\\*") for text in _texts([row.average, *_cells(row)])]
+        cells = [rank_of(row), _as_markdown(row.model), texts[0], counted, *texts[1:]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"- {_as_markdown(note)}" for note in [*notes_of(board), *_notes_of_cells(board)])])
+
+
+def notes_of(board: Board) -> list[str]:
+    """Return what is to be known of the numbers, a sentence each."""
+    formulas = " and ".join(printable(formula) for formula in board.formulas if formula) or "not said in the records"
+    notes = [f"Formula: {formulas}. Parity: {printable(board.parity or 'none')}."]
+    if board.interval:
+        notes.append(f"Ranks are shared (=) where the intervals of the averages overlap ({board.interval}).")
+    else:
+        notes.append("The records hold no interval of one kind, so ranks follow the numbers alone.")
+    notes.append("The average is over five columns; X is not scored, and counts as 0 in it.")
+    if board.benchmarks["other"]:
+        notes.append(f"Of a region without a column: {', '.join(map(printable, board.benchmarks['other']))}.")
+    return [*notes, *(f"{printable(note[:1].upper() + note[1:])}." for note in board.notes)]
+
+
+def _notes_of_cells(board: Board) -> list[str]:
+    """Return what is to be known of single numbers; the page says it beside them."""
+    notes = []
+    partial = [
+        f"{printable(row.model)} {column} ({cell.n_found} of {cell.n_expected})"
+        for row in board.rows
+        for column, cell in row.cells.items()
+        if cell.is_scored and cell.n_found < cell.n_expected
+    ]
+    if partial:
+        notes.append(
+            f"Not all benchmarks of a column were scored, and a missing one counts as 0: {', '.join(partial)}."
+        )
+    flagged = [
+        f"{printable(row.model)} {column} ({', '.join(map(printable, cell.flags))})"
+        for row in board.rows
+        for column, cell in row.cells.items()
+        if cell.flags
+    ]
+    if flagged:
+        notes.append(f"Flags (*): {listing(flagged)}.")
+    return notes
+
+
+def printable(text: str) -> str:
+    r"""Write what is not to be seen, or moves the cursor or the order of letters, as an escape sequence.
+
+    Examples
+    --------
+    >>> print(printable("red\x1b[31m"))
+    red\x1b[31m
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def rank_of(row: Row) -> str:
+    """Return the rank, with ``=`` where it is shared."""
+    return f"{'=' if row.is_shared else ''}{row.rank}"
+
+
+def value_of(value: float) -> str:
+    """Return a score with three decimals, X for none.
+
+    Examples
+    --------
+    >>> value_of(0.4567), value_of(float("nan"))
+    ('0.457', 'X')
+    """
+    return "X" if math.isnan(value) else f"{value:.3f}"
+
+
+def _cells(row: Row) -> list[Cell]:
+    return [row.cells[column] for column in COLUMNS]
+
+
+def _texts(cells: Iterable[Cell]) -> list[str]:
+    return [f"{value_of(cell.value)}{'*' if cell.flags else ''}" for cell in cells]
+
+
+def _csv_cell(cell: Cell) -> Sequence[object]:
+    return [*("" if math.isnan(each) else repr(each) for each in (cell.value, cell.low, cell.high)), cell.n_found]
+
+
+def _harmless(text: str) -> str:
+    text = printable(text)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "is_shared": row.is_shared,
+        "model": row.model,
+        AVERAGE: _json_cell(row.average),
+        **{column: _json_cell(row.cells[column]) for column in COLUMNS},
+        "benchmarks": {
+            record.benchmark: {"value": _or_null(record.value), "layer": record.layer or None} for record in row.records
+        },
+    }
+
+
+def _json_cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "value": _or_null(cell.value),
+        "low": _or_null(cell.low),
+        "high": _or_null(cell.high),
+        "n": cell.n_found,
+        "of": cell.n_expected,
+        "flags": list(cell.flags),
+    }
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _as_markdown(text: str) -> str:
+    return printable(text).translate(_MARKDOWN)

@@ -1,0 +1,117 @@
+"""A process that takes jobs from the table one by one, scores them, and writes the records."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import registry
+from adapters.errors import AdapterError
+
+from ..data import add_dataset
+from ..scoring import score
+from .files import write_record
+from .jobs import Job, JobTable
+
+__all__ = ["Orders", "load_place", "main", "work"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker is to do.
+
+    Attributes
+    ----------
+    folder : str
+        Where the table of jobs is, and where records go.
+    worker : str
+        Its name.
+    ids : list of int
+        The jobs that it may take.
+    data : list of str
+        Folders of datasets.
+    memory : int or None
+        The most bytes that it may take.
+    store : str or None
+        Where activations are kept between scorings.
+    """
+
+    folder: str
+    worker: str
+    ids: list[int]
+    data: list[str]
+    memory: int | None = None
+    store: str | None = None
+
+
+def main() -> None:
+    """Do what is ordered on stdin, as a JSON object that says what ``Orders`` holds."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    try:
+        work(Orders(**json.load(sys.stdin)))
+    except KeyboardInterrupt:  # its job waits again as soon as the process has gone
+        sys.exit(130)
+
+
+def work(orders: Orders) -> None:
+    """Score until no job is waiting.
+
+    Parameters
+    ----------
+    orders : Orders
+        Which jobs, where.
+    """
+    table = JobTable(Path(orders.folder))
+    with table.lock(orders.worker):
+        for folder in orders.data:
+            add_dataset(folder)
+        while (job := table.take(orders.ids, orders.worker)) is not None:
+            start = time.perf_counter()
+            try:
+                record = write_record(_score(job, orders), table.folder).name
+            except Exception as error:
+                if not isinstance(error, AdapterError):  # what its author needs; of ours the message is enough
+                    _log.warning("".join(traceback.format_exception(error)))
+                table.finish(job.id, error=_described(error), seconds=time.perf_counter() - start)
+            else:
+                table.finish(job.id, record=record, seconds=time.perf_counter() - start)
+
+
+def load_place(place: str) -> None:
+    """Import the file or module that registers models, if that was not done yet.
+
+    Parameters
+    ----------
+    place : str
+        Path of a file, dotted name of a module, or nothing for a model of an installed package.
+    """
+    if not place:
+        return
+    loaded = {entry.source.registering_file for entry in registry.default_registry.values()}
+    if place.endswith(".py") and str(Path(place).absolute()) in loaded:
+        return
+    registry.load_models_file(place)
+
+
+def _score(job: Job, orders: Orders) -> dict[str, Any]:
+    load_place(job.place)
+    options: dict[str, Any] = {"parity": job.parity or None, "layers": json.loads(job.layers or "null")}
+    found = score(job.model, job.benchmark, memory=orders.memory, store=orders.store, **options)
+    record: dict[str, Any] = found.to_record()
+    return {**record, "model": job.model, "benchmark": job.benchmark, "parity": job.parity or None}
+
+
+def _described(error: Exception) -> str:
+    """Return the message of an error of ours; of any other also its kind and where it came from."""
+    if isinstance(error, AdapterError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"

@@ -1,0 +1,171 @@
+"""Which layer stands for a region: the one that predicts it best, and those that cannot be told from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ScoringError
+from .metrics import CrossValidated
+from .scores import Score
+
+__all__ = ["Commitment", "commit_layer", "region_layer_map", "write_region_layer_map"]
+
+_N_RESAMPLES = 1000
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """The choice of a layer, and how sure it is.
+
+    Attributes
+    ----------
+    layer : str
+        The layer with the highest raw r on the selection stimuli, the earlier one of equals.
+    ties : tuple of str
+        The layers whose r lies within one standard error of the best, the best among them, in execution order.
+    margin : float
+        The best r less that of the runner-up; infinite for a single layer.
+    correlations : mapping of str to CrossValidated
+        What each layer reached on the selection stimuli, in execution order.
+    """
+
+    layer: str
+    ties: tuple[str, ...]
+    margin: float
+    correlations: Mapping[str, CrossValidated]
+
+    @property
+    def is_identifiable(self) -> bool:
+        """Whether the recordings tell one layer from all others."""
+        return len(self.ties) == 1
+
+
+def commit_layer(correlations: Mapping[str, CrossValidated]) -> Commitment:
+    """Choose the layer with the highest r; never by the ceiled score, in which a negative r counts as a positive one.
+
+    The standard error is that of the difference to the best layer: over 1,000 resamples of the neuroids, the same for
+    both layers, or over the splits, whichever is larger.
+
+    Parameters
+    ----------
+    correlations : mapping of str to CrossValidated
+        One entry per layer, in execution order; raw values of shape (n_splits, n_neuroids), the same splits and
+        neuroids in all.
+
+    Returns
+    -------
+    Commitment
+        The choice.
+
+    Raises
+    ------
+    ScoringError
+        When there is no layer, or none varies with the stimuli.
+
+    References
+    ----------
+    The rule of one standard error: Breiman et al. (1984), Classification and Regression Trees, section 3.4.3.
+    """
+    values = {layer: each.value for layer, each in correlations.items() if np.isfinite(each.value)}
+    if not values:
+        raise ScoringError(
+            f"None of the layers {', '.join(correlations) or '(there are none)'} varies with the stimuli, so none can "
+            "be chosen. Check the weights and the preprocessing: does the model see the images?"
+        )
+    best = max(values, key=values.__getitem__)
+    others = [value for layer, value in values.items() if layer != best]
+    ties = tuple(
+        layer
+        for layer in values
+        if layer == best or values[best] - values[layer] <= _standard_error(correlations[best], correlations[layer])
+    )
+    margin = values[best] - max(others) if others else float("inf")
+    return Commitment(best, ties, margin, dict(correlations))
+
+
+def region_layer_map(scores: Iterable[Score]) -> dict[str, str]:
+    """Collect which layer was committed to which region.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+        Scores of one model, each on another region.
+
+    Returns
+    -------
+    dict of str to str
+        Region to layer, as ``@register_model(region_layer_map=...)`` and Brain-Score's plugins take it.
+
+    Raises
+    ------
+    ScoringError
+        When the scores are of several models, or give a region two layers.
+    """
+    found: dict[str, str] = {}
+    models = set()
+    for score in scores:
+        region, layer = score.attrs.get("region"), score.attrs.get("layer")
+        if not region or not layer:
+            continue
+        models.add(score.attrs.get("model"))
+        if len(models) > 1:
+            raise ScoringError(
+                f"The scores are of the models {', '.join(sorted(map(str, models)))}; a region_layer_map belongs to "
+                "one. Pass the scores of one model."
+            )
+        if found.setdefault(region, layer) != layer:
+            raise ScoringError(
+                f"Two scores commit {region} to different layers, {found[region]!r} and {layer!r}. Pass one benchmark "
+                "per region."
+            )
+    return found
+
+
+def write_region_layer_map(scores: Iterable[Score], path: str | Path) -> Path:
+    """Write the commitments of a model as the JSON file that a submission carries.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+        Scores of one model, each on another region.
+    path : str or pathlib.Path
+        The file, ``region_layer_map/<identifier>.json`` in a plugin.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    path = Path(path)
+    path.write_text(f"{json.dumps(region_layer_map(scores), indent=2)}\n", encoding="utf-8")
+    return path
+
+
+def _standard_error(best: CrossValidated, other: CrossValidated) -> float:
+    if best.raw.shape != other.raw.shape:
+        raise ScoringError(
+            f"Layers were compared on {best.raw.shape} and {other.raw.shape} splits and neuroids. Use the same of both."
+        )
+    told = ~(np.isnan(best.raw).any(axis=0) | np.isnan(other.raw).any(axis=0))
+    if not told.any():
+        return float("inf")
+    first, second = best.raw[:, told], other.raw[:, told]
+    # Similarity metrics give one value per split: then only the splits tell how sure the difference is.
+    n_splits, n_neuroids = first.shape
+    rows = np.random.default_rng(_SEED).integers(n_neuroids, size=(_N_RESAMPLES, n_neuroids))
+    over_neuroids = np.std(_resampled(first, rows) - _resampled(second, rows), ddof=1)
+    per_split = np.median(first, axis=1) - np.median(second, axis=1)
+    over_splits = np.std(per_split, ddof=1) / np.sqrt(n_splits) if n_splits > 1 else 0.0
+    return float(max(over_neuroids, over_splits))
+
+
+def _resampled(raw: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the mean over splits of the median over resampled neuroids, shape (n_resamples,)."""
+    return np.mean([np.median(each[rows], axis=1) for each in raw], axis=0)

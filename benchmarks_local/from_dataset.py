@@ -1,0 +1,99 @@
+"""Benchmarks from a dataset that a user brought: which of its stimuli choose a layer, and which score it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.errors import did_you_mean, listing
+
+from .benchmark import NeuralBenchmark
+from .data import Dataset
+from .errors import BenchmarkNotFoundError
+from .metrics import shuffle_splits
+from .stimuli import stimulus_table
+
+__all__ = ["neural_benchmark", "selection_rows"]
+
+_SPLIT_SEED = 2026
+
+
+def neural_benchmark(dataset: Dataset, region: str, metric: str = "pls") -> NeuralBenchmark:
+    """Make a benchmark of the recordings of one region.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Stimuli and recordings.
+    region : str
+        One of ``dataset.regions``.
+    metric : str
+        Identifier of a metric.
+
+    Returns
+    -------
+    NeuralBenchmark
+        ``<name>.<region>-<metric>``; several time bins are averaged.
+
+    Raises
+    ------
+    BenchmarkNotFoundError
+        When the dataset has no recordings of the region.
+    """
+    if dataset.recordings is None or region not in dataset.regions:
+        hint = did_you_mean(region, dataset.regions)
+        raise BenchmarkNotFoundError(
+            f"Dataset {dataset.name!r} has no recordings of region {region!r}. {hint + ' ' if hint else ''}"
+            f"It has: {listing(list(dataset.regions)) or 'no recordings'}."
+        )
+    recordings = dataset.recordings.of_region(region)
+    values = recordings.values if recordings.values.ndim == 3 else _mean_over_bins(recordings.values)
+    given = dataset.ceiling
+    return NeuralBenchmark(
+        identifier=f"{dataset.name}.{region}-{metric}",
+        region=region,
+        stimuli=_stimuli(dataset),
+        recordings=values,
+        visual_degrees=dataset.visual_degrees,
+        time_bins=tuple((int(start), int(end)) for start, end in recordings.time_bins) or ((70, 170),),
+        metric=metric,
+        strata=dataset.stratify_on,
+        neuroid_ids=tuple(map(str, recordings.neuroids["neuroid_id"])),
+        given_ceiling=None if given == "internal_consistency" else float("nan") if given == "none" else float(given),
+        selection=selection_rows(dataset),
+    )
+
+
+def selection_rows(dataset: Dataset) -> NDArray[np.bool_]:
+    """Say which stimuli a layer is chosen on; it is scored on the others.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Its stimuli may have a column ``split`` with ``train`` and ``test``.
+
+    Returns
+    -------
+    array of shape (n_stimuli,), bool
+        The ``train`` stimuli; without that column a half of the stimuli, stratified and the same at every call.
+    """
+    stimuli = dataset.stimuli
+    if "split" in stimuli.columns:
+        return np.asarray(stimuli["split"].values == "train")
+    column = dataset.stratify_on
+    strata = stimuli[column].values if column and column in stimuli.columns else None
+    ((rows, _),) = shuffle_splits(len(stimuli), strata, n_splits=1, train_size=0.5, seed=_SPLIT_SEED)
+    return np.isin(np.arange(len(stimuli)), rows)
+
+
+def _stimuli(dataset: Dataset) -> Any:
+    columns = {name: dataset.stimuli[name] for name in dataset.stimuli.columns if name != "path"}
+    paths = dict(zip(dataset.stimuli["stimulus_id"], dataset.stimuli["path"], strict=True))
+    return stimulus_table(f"{dataset.name}-{dataset.digest[:12]}", columns, paths)
+
+
+def _mean_over_bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    averages: NDArray[np.float64] = values.mean(axis=-1)  # NaN in any bin: the presentation is missing
+    return averages

@@ -1,0 +1,243 @@
+"""Score a model on recordings: choose a layer on some stimuli, score it on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.errors import listing
+
+from .benchmark import NeuralBenchmark
+from .candidate import Candidate
+from .committing import Commitment, commit_layer
+from .errors import ScoringError, counted
+from .gathering import gather, gather_stored, stored_stimulus_ids
+from .metrics import FORMULAS, CrossValidated, Features, get_metric
+from .mock import draw_stimuli
+from .options import ScoringOptions
+from .scores import Score
+from .selection import LayerPCA, reduced
+from .uncertainty import Interval, out_of_fold, stimulus_bootstrap, unit_bootstrap
+
+__all__ = ["score_features", "score_neural", "score_stored"]
+
+_PCA_STIMULI = range(1000, 1096)
+_FEWEST_STIMULI = 20
+
+
+def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: ScoringOptions, folder: Path) -> Score:
+    """Score a model on recordings of a region.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The model.
+    benchmark : NeuralBenchmark
+        All stimuli and recordings; its ``selection`` says on which of them a layer is chosen.
+    options : ScoringOptions
+        Layers, memory, procedure.
+    folder : pathlib.Path
+        Existing folder for stimulus files.
+
+    Returns
+    -------
+    Score
+        With the commitment, the layers' curve and intervals in its ``attrs``.
+
+    Raises
+    ------
+    ScoringError
+        When the model cannot be scored.
+    """
+    if candidate.is_brain_model:
+        scored = benchmark if options.is_parity or benchmark.selection is None else benchmark.part(~benchmark.selection)
+        return scored(candidate.build(), model=candidate.identifier, parity=options.parity)
+    extractor = candidate.build()
+    placed = benchmark.place_on_screen(candidate.visual_degrees, folder)
+    declared = None if options.layers else candidate.region_layer_map.get(benchmark.region)
+    names = _as_list(declared) if declared else list(options.layers or candidate.layers(extractor))
+    keep = names if get_metric(benchmark.metric).needs_values else ()
+    settings = {"memory": options.memory, "store": options.store}
+    features = gather(extractor, placed, names, keep_values=keep, **settings)
+    if declared:
+        features = {", ".join(features): _joined(list(features.values()))}
+    chosen_on = None
+    if options.is_parity and not declared:
+        chosen_on = _principal_components(extractor, placed, list(features), folder, settings)
+    score = score_features(features, benchmark, options, is_declared=bool(declared), chosen_on=chosen_on)
+    return replace(score, attrs={**score.attrs, "model": candidate.identifier})
+
+
+def score_stored(stored: Any, benchmark: NeuralBenchmark, options: ScoringOptions) -> Score:
+    """Score activations that lie in a store, without the model that gave them.
+
+    Parameters
+    ----------
+    stored : path, ActivationStore or Entry
+        Activations for at least the stimuli of the benchmark, found by their ``stimulus_id``.
+    benchmark : NeuralBenchmark
+        All stimuli and recordings.
+    options : ScoringOptions
+        Layers, memory, procedure.
+
+    Returns
+    -------
+    Score
+        As of a model; what the stimuli looked like to it is up to whoever stored the activations.
+
+    Raises
+    ------
+    ScoringError
+        When the store lacks a stimulus, or a layer cannot be scored.
+    """
+    rows = {str(stimulus_id): row for row, stimulus_id in enumerate(stored_stimulus_ids(stored))}
+    wanted = [str(stimulus_id) for stimulus_id in benchmark.stimuli["stimulus_id"]]
+    missing = [stimulus_id for stimulus_id in wanted if stimulus_id not in rows]
+    if missing:
+        raise ScoringError(
+            f"{stored} holds activations of {counted(len(rows), 'stimulus', 'stimuli')}, not of {listing(missing)} of "
+            f"{benchmark.identifier}. Extract the benchmark's stimuli with their stimulus_id, or pass the model."
+        )
+    keep = options.layers or ["*"] if get_metric(benchmark.metric).needs_values else ()
+    features = gather_stored(stored, options.layers, memory=options.memory, keep_values=keep)
+    order = np.array([rows[stimulus_id] for stimulus_id in wanted])
+    ordered = {layer: each.subset(order) for layer, each in features.items()}
+    score = score_features(ordered, benchmark, options)
+    return replace(score, attrs={**score.attrs, "model": Path(str(stored)).name})
+
+
+def score_features(
+    features: Mapping[str, Features],
+    benchmark: NeuralBenchmark,
+    options: ScoringOptions,
+    *,
+    is_declared: bool = False,
+    chosen_on: Mapping[str, Features] | None = None,
+) -> Score:
+    """Choose among layers that were read for all stimuli of a benchmark, and score the chosen one.
+
+    Parameters
+    ----------
+    features : mapping of str to Features
+        The layers in execution order; stimuli in the order of the benchmark's.
+    benchmark : NeuralBenchmark
+        All stimuli and recordings.
+    options : ScoringOptions
+        Whose procedure.
+    is_declared : bool
+        Whether the only layer is the one that the model declares for the region, so that nothing is chosen.
+    chosen_on : mapping of str to Features, optional
+        Other features of the same layers to choose by, e.g. their principal components; ``features`` when None.
+
+    Returns
+    -------
+    Score
+        The ceiled score of the chosen layer.
+    """
+    split = None if options.is_parity else benchmark.selection
+    selecting, scoring = (benchmark, benchmark) if split is None else (benchmark.part(split), benchmark.part(~split))
+    attrs: dict[str, Any] = {"parity": options.parity}
+    if is_declared:
+        layer = next(iter(features))
+    else:
+        found = {
+            name: _of_layer(name, selecting, _some(each, split), options)
+            for name, each in (chosen_on or features).items()
+        }
+        commitment = _commit_as_brainscore(found) if options.is_parity else commit_layer(found)
+        layer = commitment.layer
+        attrs |= {"ties": list(commitment.ties), "layers": _curve(commitment, features, selecting)}
+    source = _some(features[layer], None if split is None else ~split)
+    predicted = _of_layer(layer, scoring, source, options)
+    score = scoring.scored(predicted, source.n_features, layer=layer, **attrs)
+    intervals = _intervals(scoring, source, predicted)
+    flags = [*score.attrs["flags"], *dict.fromkeys(flag for each in intervals for flag in each.flags)]
+    if split is None and not options.is_parity and not is_declared and len(features) > 1:
+        flags.append("chosen and scored on the same stimuli")
+    if len(attrs.get("ties", ())) > 1:
+        flags.append(f"layer not identifiable: {len(attrs['ties'])} within one standard error")
+    shown = {each.kind: {name: getattr(each, name) for name in ("low", "high", "level", "n")} for each in intervals}
+    return replace(score, attrs={**score.attrs, "flags": flags, "intervals": shown})
+
+
+def _intervals(benchmark: NeuralBenchmark, source: Features, predicted: CrossValidated) -> list[Interval]:
+    """Return what intervals there are: none without a ceiling, none by units for a similarity of all of them."""
+    metric = get_metric(benchmark.metric)
+    if not benchmark.ceiling > 0 or metric.kind != "mapping":
+        return []
+    known: dict[str, Any] = {"formula": metric.formula}
+    ceilings = benchmark.ceilings.raw if benchmark.given_ceiling is None else benchmark.given_ceiling
+    found = []
+    if np.isfinite(predicted.raw).any(axis=0).sum() > 1:
+        found.append(unit_bootstrap(predicted.raw, ceiling=ceilings, **known))
+    if source.n_stimuli >= _FEWEST_STIMULI and np.isfinite(predicted.value):
+        folds = out_of_fold(metric, source, benchmark.responses, strata=benchmark.labels)
+        anew = {"repetitions": benchmark.recordings} if benchmark.given_ceiling is None else {"ceiling": ceilings}
+        found.append(stimulus_bootstrap(folds, benchmark.responses, **anew, **known))
+    return found
+
+
+def _some(features: Features, rows: NDArray[np.bool_] | None) -> Features:
+    return features if rows is None else features.subset(np.flatnonzero(rows))
+
+
+def _of_layer(name: str, benchmark: NeuralBenchmark, features: Features, options: ScoringOptions) -> CrossValidated:
+    try:
+        return benchmark.correlate(features, strict=options.is_parity)
+    except ScoringError as error:
+        raise ScoringError(f"Layer {name!r}: {error}") from error
+
+
+def _curve(
+    commitment: Commitment, features: Mapping[str, Features], benchmark: NeuralBenchmark
+) -> list[dict[str, Any]]:
+    formula, ceiling = FORMULAS[get_metric(benchmark.metric).formula], benchmark.ceiling
+    return [
+        {
+            "layer": layer,
+            "raw": each.value,
+            "error": each.error,
+            "value": formula(each.value, ceiling) if ceiling > 0 else float("nan"),
+            "n_features": features[layer].n_features,
+            "flags": list(each.flags),
+        }
+        for layer, each in commitment.correlations.items()
+    ]
+
+
+def _commit_as_brainscore(found: Mapping[str, CrossValidated]) -> Commitment:
+    """Choose by the ceiled score, in which the sign of r is lost, as ``LayerSelection`` of brainscore_vision 2.4.2."""
+    ours = commit_layer(found)
+    best = max(found, key=lambda layer: np.nan_to_num(found[layer].value ** 2, nan=-1.0))
+    return ours if best == ours.layer else Commitment(best, (best,), ours.margin, ours.correlations)
+
+
+def _principal_components(
+    extractor: Any, placed: Any, layers: Sequence[str], folder: Path, settings: Mapping[str, Any]
+) -> dict[str, Features]:
+    pca = folder / "pca"
+    pca.mkdir()
+    stimuli, _ = draw_stimuli(pca, _PCA_STIMULI)
+    with reduced(extractor, LayerPCA(extractor, layers, stimuli)):
+        return gather(extractor, placed, layers, memory=settings["memory"])
+
+
+def _joined(features: Sequence[Features]) -> Features:
+    """Put several layers side by side, as a region to which several were declared has them."""
+    if len(features) == 1:
+        return features[0]
+    values = [each.values for each in features]
+    if all(each is not None for each in values):
+        return Features.of(np.concatenate(values, axis=1))  # type: ignore[arg-type]
+    return Features.from_moments(reduce(add, (each.moments for each in features)))
+
+
+def _as_list(layers: str | Sequence[str]) -> list[str]:
+    return [layers] if isinstance(layers, str) else list(layers)

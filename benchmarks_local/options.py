@@ -1,0 +1,52 @@
+"""How a model is to be scored: which layers, within which memory, by whose procedure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ScoringError
+
+__all__ = ["PARITY", "ScoringOptions"]
+
+PARITY = "brainscore-2.4"
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """What ``score`` was asked for beside a model and a benchmark.
+
+    Attributes
+    ----------
+    layers : sequence of str or None
+        Names or globs of the layers to choose from; None for those that the model was registered with.
+    parity : str or None
+        ``"brainscore-2.4"`` to choose and to score as Brain-Score does: on the same stimuli, refusing small layers.
+    memory : str, int or None
+        The most that this process may hold; half of what is free when None.
+    store : path, ActivationStore or None
+        Where activations are kept between scorings.
+    registry : Registry or None
+        Where the identifier of a model is looked up.
+    """
+
+    layers: Sequence[str] | None = None
+    parity: str | None = None
+    memory: str | int | None = None
+    store: Any = None
+    registry: Any = None
+
+    def __post_init__(self) -> None:
+        if self.parity not in (None, PARITY):
+            raise ScoringError(
+                f"parity={self.parity!r} is unknown; expected {PARITY!r}, or None for layers that are chosen on other "
+                "stimuli than they are scored on."
+            )
+        if isinstance(self.layers, str):
+            object.__setattr__(self, "layers", [self.layers])
+
+    @property
+    def is_parity(self) -> bool:
+        """Whether Brain-Score's own procedure is asked for."""
+        return self.parity is not None

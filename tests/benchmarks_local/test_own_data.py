@@ -1,0 +1,170 @@
+"""Scores on a user's dataset: layers chosen on other stimuli than they are scored on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import benchmarks_local.data.places as places
+from benchmarks_local import BenchmarkNotFoundError, ScoringError, list_benchmarks, score
+from benchmarks_local.data import Dataset, Recordings, add_dataset
+from benchmarks_local.from_dataset import neural_benchmark, selection_rows
+from benchmarks_local.metrics import get_metric, internal_consistency
+
+N_STIMULI = 96
+
+
+@pytest.fixture(autouse=True)
+def _forget_datasets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(places, "_added", [])
+    monkeypatch.chdir(tmp_path)
+
+
+def make_dataset(folder: Path, layer: Any, *, split: bool = True, name: str = "Mine2026", **options: Any) -> Dataset:
+    """Write images, and recordings of eight units of a layer with noise, four times."""
+    generator, pixels, rows = np.random.default_rng(0), [], []
+    (folder / "images").mkdir(parents=True)
+    for number in range(N_STIMULI):
+        image = Image.fromarray(generator.integers(0, 256, (6, 6), dtype=np.uint8)).resize((24, 24), 0)
+        path = folder / "images" / f"{number:03d}.png"
+        image.save(path)
+        pixels.append(np.asarray(image, dtype=np.float64).ravel() / 255)
+        label = f"object{number % 4}"
+        rows.append((path.stem, str(path), label, label, "train" if number % 2 else "test"))
+    stimuli = pd.DataFrame(rows, columns=["stimulus_id", "path", "object_name", "image_label", "split"])
+    stimuli = stimuli if split else stimuli.drop(columns="split")
+    signal = layer(np.stack(pixels))[:, :8]
+    signal = (signal - signal.mean(axis=0)) / signal.std(axis=0)
+    values = signal + generator.normal(0, 0.7, (4, *signal.shape))
+    neuroids = pd.DataFrame({"neuroid_id": [f"n{number}" for number in range(8)], "region": ["V4"] * 4 + ["IT"] * 4})
+    settings = {"visual_degrees": 8.0, "stratify_on": "object_name", **options}
+    return Dataset(name, None, stimuli, recordings=Recordings(values, stimuli["stimulus_id"], neuroids), **settings)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, make_layer: Any) -> Dataset:
+    return make_dataset(tmp_path / "made", make_layer(60, 2))
+
+
+def saved(dataset: Dataset, folder: Path) -> str:
+    return add_dataset(dataset.save(folder))
+
+
+def test_a_score_is_the_metric_on_the_stimuli_that_no_layer_was_chosen_on(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge")
+    held_out = dataset.rows_of("test")
+    stimuli = dataset.of_stimuli(held_out)
+    activations = toy_extractor(stimuli.stimulus_set(), layers=[found.attrs["layer"]]).values
+    recordings = stimuli.recordings.of_region("IT")
+    expected = get_metric("ridge")(activations, recordings.average(), strata=stimuli.strata)
+    assert found.attrs["layer"] == "late"
+    assert found.raw == pytest.approx(expected.value, abs=1e-9)
+    assert found.ceiling == pytest.approx(internal_consistency(recordings.values).value, abs=1e-12)
+    assert found.value == pytest.approx(found.raw**2 / found.ceiling)
+    assert found.attrs["n_stimuli"] == len(held_out) == N_STIMULI // 2
+    assert found.attrs["neuroids"]["neuroid_id"] == ["n4", "n5", "n6", "n7"]
+    assert found.provenance["dataset"] == dataset.digest
+
+
+def test_the_curve_of_layers_is_measured_on_the_selection_stimuli(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.V4-ridge")
+    chosen_on = dataset.of_stimuli(dataset.rows_of("train"))
+    target = chosen_on.recordings.of_region("V4").average()
+    assert [each["layer"] for each in found.attrs["layers"]] == ["early", "middle", "late"]
+    for each in found.attrs["layers"]:
+        activations = toy_extractor(chosen_on.stimulus_set(), layers=[each["layer"]]).values
+        expected = get_metric("ridge")(activations, target, strata=chosen_on.strata)
+        assert each["raw"] == pytest.approx(expected.value, abs=1e-9)
+        assert each["n_features"] == activations.shape[1]
+
+
+def test_without_a_split_column_half_of_the_stimuli_choose(tmp_path: Path, make_layer: Any) -> None:
+    dataset = make_dataset(tmp_path / "made", make_layer(60, 2), split=False)
+    rows = selection_rows(dataset)
+    assert rows.sum() == N_STIMULI // 2
+    assert (rows == selection_rows(dataset)).all()
+    counts = dataset.stimuli.loc[rows, "object_name"].value_counts()
+    assert set(counts) == {N_STIMULI // 8}
+
+
+def test_intervals_hold_the_score_and_say_what_was_drawn(dataset: Dataset, toy_extractor: Any, tmp_path: Path) -> None:
+    saved(dataset, tmp_path / "saved")
+    intervals = score(toy_extractor, "Mine2026.IT-ridge").to_record()["intervals"]
+    assert set(intervals) == {"unit bootstrap", "stimulus bootstrap"}
+    assert all(each["low"] < each["high"] and each["n"] == 1000 for each in intervals.values())
+
+
+def test_brain_scores_own_procedure_chooses_and_scores_on_all_stimuli(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-pls", parity="brainscore-2.4")
+    activations = toy_extractor(dataset.stimulus_set(), layers=[found.attrs["layer"]]).values
+    target = dataset.recordings.of_region("IT").average()
+    assert found.raw == pytest.approx(get_metric("pls")(activations, target, strata=dataset.strata).value, abs=1e-9)
+    assert found.attrs["n_stimuli"] == N_STIMULI
+    assert found.attrs["parity"] == "brainscore-2.4"
+
+
+def test_a_given_ceiling_and_none(tmp_path: Path, make_layer: Any, toy_extractor: Any) -> None:
+    saved(make_dataset(tmp_path / "a", make_layer(60, 2), ceiling=0.8, name="Given"), tmp_path / "given")
+    saved(make_dataset(tmp_path / "b", make_layer(60, 2), ceiling="none", name="Without"), tmp_path / "without")
+    given, without = (score(toy_extractor, f"{name}.IT-ridge") for name in ("Given", "Without"))
+    assert given.ceiling == 0.8
+    assert given.value == pytest.approx(given.raw**2 / 0.8)
+    assert np.isnan(without.value)
+    assert "ceiling not defined" in without.attrs["flags"]
+    assert without.raw == pytest.approx(given.raw)
+
+
+def test_small_layers_are_fitted_with_fewer_components_and_flagged(
+    dataset: Dataset, make_extractor: Any, make_layer: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    extractor = make_extractor({"small": make_layer(12, 3)})
+    found = score(extractor, "Mine2026.IT-pls", layers="small")
+    assert "components=12" in found.attrs["flags"]
+    with pytest.raises(ScoringError, match=r"Layer 'small'.*12 features.*at least 25"):
+        score(extractor, "Mine2026.IT-pls", layers="small", parity="brainscore-2.4")
+
+
+def test_a_brain_model_is_scored_on_the_held_out_stimuli(
+    dataset: Dataset, make_brain_model: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    found = score(make_brain_model(), "Mine2026.IT-ridge")
+    assert found.attrs["n_stimuli"] == N_STIMULI // 2
+    assert found.attrs.get("layer") is None
+
+
+def test_benchmarks_of_a_dataset_are_listed_and_others_named(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    assert {"Mine2026.V4-pls", "Mine2026.IT-rdm"} <= set(list_benchmarks("Mine2026.*"))
+    with pytest.raises(BenchmarkNotFoundError, match=r"no recordings of region 'V3'.*V4, IT"):
+        score(toy_extractor, "Mine2026.V3-pls")
+    with pytest.raises(KeyError, match=r"no metric 'plss'. Did you mean 'pls'"):
+        score(toy_extractor, "Mine2026.IT-plss")
+    with pytest.raises(ScoringError, match=r"parity='brainscore' is unknown; expected 'brainscore-2.4'"):
+        score(toy_extractor, "Mine2026.IT-pls", parity="brainscore")
+
+
+def test_time_bins_are_averaged(dataset: Dataset) -> None:
+    recordings = dataset.recordings
+    bins = np.stack([recordings.values - 1, recordings.values + 1], axis=-1)
+    timed = Recordings(bins, recordings.stimulus_ids, recordings.neuroids, ((70, 120), (120, 170)))
+    both = Dataset("Timed", None, dataset.stimuli, recordings=timed, stratify_on="object_name")
+    expected = neural_benchmark(dataset, "IT").recordings
+    assert neural_benchmark(both, "IT").recordings == pytest.approx(expected)

@@ -1,0 +1,101 @@
+"""The board as text, CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from benchmarks_local.board import Board, Record, as_csv, as_json, as_markdown, as_text, make_board
+
+from .making import HOSTILE, record
+
+
+@pytest.fixture
+def board() -> Board:
+    records = [
+        record("net_b", "D.V1-pls", 0.5, half=0.3),
+        record("net_b", "D.IT-pls", 0.25, half=0.3, flags=["components=17"]),
+        record("net_a", "D.V1-pls", 0.9, half=0.3),
+        record("net_a", "E.V1-pls", 0.7, half=0.3),
+        record("net_a", "D.FFA-pls", 0.7, half=0.3),
+    ]
+    return make_board([Record.from_data(each) for each in records])
+
+
+def test_text_is_aligned_and_explained(board: Board):
+    lines = as_text(board).splitlines()
+    assert lines[:3] == [
+        "rank  model  average  of 5     V1  V2  V4      IT  behavior",
+        "  =1  net_a    0.160     1  0.800   X   X       X         X",
+        "  =1  net_b    0.100     2  0.250   X   X  0.250*         X",
+    ]
+    notes = "\n".join(lines[4:])
+    for fragment in (
+        "Formula: r2/c. Parity: none.",
+        "intervals of the averages overlap (stimulus bootstrap)",
+        "X is not scored, and counts as 0",
+        "net_b V1 (1 of 2)",
+        "Flags (*): net_b IT (components=17)",
+        "Of a region without a column: D.FFA-pls",
+    ):
+        assert fragment in notes
+
+
+def test_csv_has_every_number_in_full(board: Board):
+    rows = list(csv.DictReader(io.StringIO(as_csv(board))))
+    assert [row["model"] for row in rows] == ["net_a", "net_b"]
+    assert float(rows[0]["V1"]) == board.rows[0].cells["V1"].value
+    assert float(rows[0]["V1_low"]) == pytest.approx(0.8 - math.hypot(0.3, 0.3) / 2)
+    assert rows[0]["IT"] == rows[0]["IT_low"] == ""
+    assert (rows[1]["average_n"], rows[1]["formula"], rows[1]["parity"]) == ("2", "r2/c", "none")
+
+
+def test_json_has_null_for_what_is_not_scored(board: Board):
+    found = json.loads(as_json(board))
+    assert found["columns"] == ["average", "V1", "V2", "V4", "IT", "behavior"]
+    assert found["benchmarks"]["V1"] == ["D.V1-pls", "E.V1-pls"]
+    first, second = found["rows"]
+    assert first["IT"] == {"value": None, "low": None, "high": None, "n": 0, "of": 1, "flags": []}
+    assert second["V1"]["value"] == pytest.approx(0.25)
+    assert second["benchmarks"]["D.IT-pls"] == {"value": 0.25, "layer": "conv"}
+    assert (first["rank"], first["is_shared"], found["parity"], found["interval"]) == (
+        1,
+        True,
+        None,
+        "stimulus bootstrap",
+    )
+
+
+def test_markdown_is_a_table(board: Board):
+    lines = as_markdown(board).splitlines()
+    assert lines[0] == "| rank | model | average | of 5 | V1 | V2 | V4 | IT | behavior |"
+    assert lines[1] == "|--:|:--|--:|--:|--:|--:|--:|--:|--:|"
+    assert lines[3] == r"| =1 | net\_b | 0.100 | 2 | 0.250 | X | X | 0.250\* | X |"
+    assert {line.count("|") for line in lines[:4]} == {10}
+    assert lines[5].startswith("- Formula: r2/c")
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "a\nb", "=1+1", "\x1b[31mred", "a|b", "-x", "[a](javascript:b)", "\ud800"])
+def test_hostile_names_do_no_harm(name: str):
+    board = make_board([Record.from_data(record(name, flags=[name])), Record.from_data(record("plain", value=0.1))])
+    for written in (as_text(board), as_csv(board), as_markdown(board), as_json(board)):
+        assert all(each.isprintable() or each == "\n" for each in written)
+        assert "plain" in written
+    (row, _) = csv.DictReader(io.StringIO(as_csv(board)))
+    assert not row["model"].startswith(("=", "-", "+", "@"))
+    assert json.loads(as_json(board))["rows"][0]["model"] == name
+    assert len(as_text(board).splitlines()) == 8
+    line = as_markdown(board).splitlines()[2].replace(r"\|", "")
+    assert line.count("|") == 10
+    assert "<img" not in line.replace(r"\<", "")
+
+
+def test_numbers_that_are_not_mixed_are_named():
+    records = [record("a", formula="r2/c"), record("a", "D.behavior-i2n", formula="s/sqrt(c)")]
+    text = as_text(make_board([Record.from_data(each) for each in records], parity=None))
+    assert "Formula: r2/c and s/sqrt(c). Parity: none." in text
+    assert "The records hold no interval of one kind" in text

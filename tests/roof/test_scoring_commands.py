@@ -1,0 +1,254 @@
+"""Commands `score` and `leaderboard`: what was scored is kept, whatever ends the run, and shown, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks_local.board import read_record, read_records, write_record
+
+from ..board.making import HOSTILE, record, study
+
+# Brain models of NumPy alone, so that a worker starts in a second.
+MODELS = '''
+"""Brain models that see the mean colours of parts of an image; some of them behave badly."""
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from PIL import Image
+from registry import register_brain_model
+
+HERE = Path(__file__).parent
+print("this line must not reach stdout")
+
+
+class Eyes:
+    def __init__(self, identifier):
+        self.identifier = identifier
+
+    def visual_degrees(self):
+        return 8
+
+    def start_recording(self, region, time_bins):
+        self.region = region
+
+    def look_at(self, stimuli, number_of_trials=1):
+        paths = [stimuli.get_stimulus(each) for each in stimuli["stimulus_id"]]
+        pixels = np.stack([np.asarray(Image.open(path).convert("L").resize((8, 8))).ravel() / 255 for path in paths])
+        coords = {name: ("presentation", list(stimuli[name])) for name in stimuli.columns}
+        coords["neuroid_id"] = ("neuroid", [f"eye.{i}" for i in range(64)])
+        return xr.DataArray(pixels, dims=("presentation", "neuroid"), coords=coords)
+
+
+@register_brain_model
+def eyes():
+    with (HERE / "eyes.log").open("a") as log:
+        log.write(f"{os.environ['OMP_NUM_THREADS']}\\n")
+    return Eyes("eyes")
+
+
+@register_brain_model
+def broken_eyes():
+    if (HERE / "mended").exists():
+        return Eyes("broken_eyes")
+    raise RuntimeError("no eyes today")
+
+
+@register_brain_model
+def deadly_eyes():
+    with (HERE / "deaths").open("a") as log:
+        log.write("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@register_brain_model
+def slow_eyes():
+    (HERE / "slow").touch()
+    while not (HERE / "mended").exists():
+        time.sleep(0.02)
+    return Eyes("slow_eyes")
+'''
+MOCK = "Mock2026.IT-pls"
+
+
+@pytest.fixture
+def eyes(tmp_path: Path) -> Path:
+    path = tmp_path / "eye_models.py"
+    path.write_text(MODELS)
+    return path
+
+
+def started(eyes: Path, *models: str) -> subprocess.Popen:
+    """Start `score` in a process group of its own, for a signal to end it."""
+    arguments = ["score", *(f"{eyes}:{model}" for model in models), "-b", MOCK, "--out", str(eyes.parent / "results")]
+    command = [sys.executable, "-m", "brain_adapters", *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=eyes.parent
+    )
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.05)
+
+
+def test_a_run_scores_what_can_be_scored_and_the_next_one_the_rest(run, eyes: Path, tmp_path: Path):
+    out = tmp_path / "results"
+    arguments = ("score", eyes.name, "--benchmark", MOCK, "--out", out, "--jobs", 2)
+    models = [f"{eyes}:{name}" for name in ("eyes", "broken_eyes", "deadly_eyes")]
+    result = run("score", *models, *arguments[2:], "--json")
+    assert result.exit_code == 1, result.stderr
+    good, broken, deadly = json.loads(result.stdout)
+    assert (good["model"], good["state"]) == ("eyes", "done")
+    found = read_record(good["record"])
+    assert (found.model, found.benchmark, found.value) == ("eyes", MOCK, good["value"])
+    assert 0 < found.value < 1
+    assert (broken["state"], deadly["state"]) == ("failed", "failed")
+    assert "RuntimeError: no eyes today (eye_models.py, line " in broken["error"]
+    assert "ended 2 times, the last time by SIGKILL" in deadly["error"]
+    assert (tmp_path / "deaths").read_text() == "xx"
+    assert len(list(out.glob("*.json"))) == 1
+    assert "eyes on Mock2026.IT-pls scored" in result.stderr
+
+    (tmp_path / "mended").touch()
+    result = run("score", *models[:2], *arguments[2:-1], 1)
+    assert result.exit_code == 0, result.stderr
+    assert f"eyes on {MOCK}: {found.value:.3f} (raw {found.raw:.3f}" in result.stdout
+    assert f"broken_eyes on {MOCK}: {found.value:.3f}" in result.stdout  # the same eyes
+    assert "this line must not" not in result.stdout
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, n_cores // 2)))
+    assert (tmp_path / "eyes.log").read_text().split() == [threads]  # once: what was done stays done
+
+
+def test_a_killed_run_goes_on_where_it_was(run, eyes: Path, tmp_path: Path):
+    process = started(eyes, "eyes", "slow_eyes")
+    wait_for(tmp_path / "slow")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = {path: path.read_bytes() for path in (tmp_path / "results").glob("*.json")}
+    assert len(before) == 1
+    (tmp_path / "mended").touch()
+    result = run("score", f"{eyes}:eyes", f"{eyes}:slow_eyes", "-b", MOCK, "--out", tmp_path / "results")
+    assert result.exit_code == 0, result.stderr
+    assert [each.model for each in read_records(tmp_path / "results").records] == ["eyes", "slow_eyes"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert len((tmp_path / "eyes.log").read_text().split()) == 1
+
+
+def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path):
+    process = started(eyes, "slow_eyes")
+    wait_for(tmp_path / "slow")
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stdout == ""
+    assert f"Interrupted; what was scored stays in {tmp_path / 'results'}" in stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "fragment"),
+    [
+        (["-b", "No2026.IT-*"], "No benchmark matches 'No2026.IT-*'"),
+        (["-b", "Mock2026.IT-plz"], "plz"),
+        (["-b", MOCK, "--memory", "much"], "no amount of memory"),
+        (["-b", MOCK, "--data", "gone"], "gone has no dataset.yaml"),
+        (["-b", MOCK, "--parity", "brainscore-1"], "--parity"),
+        (["-b", MOCK, "--jobs", "0"], "--jobs"),
+        ([], "--benchmark"),
+    ],
+)
+def test_bad_usage_of_score(run, eyes: Path, tmp_path: Path, monkeypatch, options: list[str], fragment: str):
+    monkeypatch.chdir(tmp_path)
+    result = run("score", f"{eyes}:eyes", *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert fragment in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_unknown_model_is_told_before_anything_runs(run, eyes: Path, tmp_path: Path):
+    result = run("score", f"{eyes}:eye", "-b", MOCK, "--out", tmp_path / "results")
+    assert result.exit_code == 2
+    assert "Did you mean 'eyes'?" in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for each in study(n_models=3):
+        write_record(each, tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_leaderboard_in_every_form(run, results: Path, tmp_path: Path):
+    assert run("leaderboard", results).stdout.startswith("rank  model")
+    assert run("leaderboard", results, "--csv").stdout.startswith("rank,model,average,")
+    assert run("leaderboard", results, "--markdown").stdout.startswith("| rank | model |")
+    assert len(json.loads(run("leaderboard", results, "--json").stdout)["rows"]) == 3
+    page = tmp_path / "board.html"
+    result = run("leaderboard", results, "--html", page, "--title", "Our <models>")
+    assert result.exit_code == 0
+    assert f"Written: {page}" in result.stderr
+    assert "<h1>Our &lt;models&gt;</h1>" in page.read_text(encoding="utf-8")
+    result = run("leaderboard", results, "--csv", "--json")
+    assert result.exit_code == 2
+    assert "exclude each other" in result.stderr
+    result = run("leaderboard", results, "--html", tmp_path)
+    assert result.exit_code == 2
+    assert "is a folder; expected the name of a file" in result.stderr
+
+
+def test_leaderboard_names_a_damaged_file_and_shows_the_others(run, results: Path, tmp_path: Path):
+    (results / "broken.json").write_text('{"schema": 1')
+    result = run("leaderboard", results, "--html", tmp_path / "board.html")
+    assert result.exit_code == 1
+    assert "Warning: " in result.stderr
+    assert "broken.json: It cannot be read as JSON" in result.stderr
+    assert len(result.stdout.splitlines()) > 4
+    assert "broken.json" in (tmp_path / "board.html").read_text(encoding="utf-8")
+
+
+def test_leaderboard_does_not_mix(run, results: Path):
+    write_record(record("other", "D.IT-pls", parity="brainscore-2.4"), results)
+    result = run("leaderboard", results)
+    assert result.exit_code == 2
+    assert "brainscore-2.4 (1)" in result.stderr
+    assert "--parity" in result.stderr
+    chosen = json.loads(run("leaderboard", results, "--parity", "brainscore-2.4", "--json").stdout)
+    assert [row["model"] for row in chosen["rows"]] == ["other"]
+    assert len(json.loads(run("leaderboard", results, "--parity", "none", "--json").stdout)["rows"]) == 3
+    write_record(record("third", "D.IT-pls", formula="(r/c)2"), results)
+    result = run("leaderboard", results, "--parity", "none")
+    assert result.exit_code == 2
+    assert "(r/c)2 (1)" in result.stderr
+    chosen = run("leaderboard", results, "--parity", "none", "--formula", "(r/c)2", "--json")
+    assert "third" in {row["model"] for row in json.loads(chosen.stdout)["rows"]}
+
+
+def test_leaderboard_of_nothing(run, tmp_path: Path):
+    result = run("leaderboard", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no score record" in result.stderr
+    assert "brain-adapters score MODEL" in result.stderr
+
+
+def test_hostile_names_on_the_terminal(run, tmp_path: Path):
+    write_record(record(f"\x1b[2J{HOSTILE}"), tmp_path)
+    result = run("leaderboard", tmp_path)
+    assert "\x1b" not in result.stdout
+    assert "\\x1b[2J" in result.stdout
