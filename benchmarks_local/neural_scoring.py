@@ -30,6 +30,7 @@ __all__ = ["score_features", "score_neural", "score_stored"]
 
 _PCA_STIMULI = range(1000, 1096)
 _FEWEST_STIMULI = 20
+_FOLDS = 10
 
 
 def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: ScoringOptions, folder: Path) -> Score:
@@ -174,11 +175,13 @@ def _intervals(benchmark: NeuralBenchmark, source: Features, predicted: CrossVal
         return []
     known: dict[str, Any] = {"formula": metric.formula}
     ceilings = benchmark.ceilings.raw if benchmark.given_ceiling is None else benchmark.given_ceiling
-    found = []
+    strata, found = benchmark.labels, []
+    fewest = _FOLDS if strata is None else int(np.unique(strata, return_counts=True)[1].min())
+    strata, n_folds = (None, _FOLDS) if fewest < 2 else (strata, min(_FOLDS, fewest))
     if np.isfinite(predicted.raw).any(axis=0).sum() > 1:
         found.append(unit_bootstrap(predicted.raw, ceiling=ceilings, **known))
     if source.n_stimuli >= _FEWEST_STIMULI and np.isfinite(predicted.value):
-        folds = out_of_fold(metric, source, benchmark.responses, strata=benchmark.labels)
+        folds = out_of_fold(metric, source, benchmark.responses, strata=strata, n_folds=n_folds)
         anew = {"repetitions": benchmark.recordings} if benchmark.given_ceiling is None else {"ceiling": ceilings}
         found.append(stimulus_bootstrap(folds, benchmark.responses, **anew, **known))
     return found

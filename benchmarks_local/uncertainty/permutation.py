@@ -141,7 +141,7 @@ def _orders(codes: Rows, n: int, rng: np.random.Generator) -> Iterator[Rows]:
     places = np.argsort(codes, kind="stable")
     for _ in range(n):
         order = np.empty_like(places)
-        order[places] = np.lexsort((rng.random(len(codes)),))
+        order[places] = np.lexsort((rng.random(len(codes)), codes))
         yield order
 
 

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from benchmarks_local.behavioral import Probabilities, choices_of, score_trials
+from benchmarks_local.behavioral.trials import offered_trials
 from benchmarks_local.errors import ScoringError
 
 from .recipes import model_and_people
@@ -41,6 +42,21 @@ def changed(**columns: Any) -> pd.DataFrame:
 def test_trials_that_cannot_be_used(trials: Any, message: str) -> None:
     with pytest.raises(ScoringError, match=message):
         score_trials(ANSWERS, trials, "i2n")
+
+
+def test_rates_are_choices_over_trials_that_offered_the_label() -> None:
+    columns = ["stimulus_id", "sample_obj", "dist_obj", "choice"]
+    rows = [
+        ("p", "a", "b", "b"),
+        ("p", "a", "b", "a"),
+        ("p", "a", "c", "c"),
+        ("q", "b", "a", "b"),
+        ("q", "b", "a", "a"),
+    ]
+    coded = offered_trials(pd.DataFrame(rows, columns=columns), ["q", "p"], ["a", "b", "c"])
+    nan = np.nan
+    np.testing.assert_array_equal(coded.rates(np.arange(5)), [[1 / 2, nan, nan], [nan, 1 / 2, 1]])
+    np.testing.assert_array_equal(coded.rates(np.array([1, 3])), [[0, nan, nan], [nan, 0, nan]])
 
 
 def test_other_stimuli() -> None:

@@ -168,3 +168,13 @@ def test_time_bins_are_averaged(dataset: Dataset) -> None:
     both = Dataset("Timed", None, dataset.stimuli, recordings=timed, stratify_on="object_name")
     expected = neural_benchmark(dataset, "IT").recordings
     assert neural_benchmark(both, "IT").recordings == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", [3, 5], ids=["sixteen of each", "nine of each"])
+def test_intervals_where_a_class_has_fewer_members_than_there_are_folds(
+    classes: int, dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    dataset.stimuli["object_name"] = [f"object{number // 2 % classes}" for number in range(N_STIMULI)]
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
+    assert set(found.attrs["intervals"]) == {"unit bootstrap", "stimulus bootstrap"}
