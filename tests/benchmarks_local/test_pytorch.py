@@ -46,7 +46,7 @@ def run(model: Any, **kwargs: Any) -> tuple[Any, list[str]]:
 
 
 def assert_same(checked: Score, scored: Score) -> None:
-    """The check and ``score`` score on the same stimuli; the check chooses by principal components, as Brain-Score."""
+    """Compare the check, which chooses a layer by principal components, with ``score`` of that layer."""
     assert scored.attrs["layer"] == checked.attrs["layer"]
     assert (scored.value, scored.raw, scored.ceiling) == pytest.approx((checked.value, checked.raw, checked.ceiling))
 

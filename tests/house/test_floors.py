@@ -42,7 +42,7 @@ FRAMEWORKS = {
     *("jax", "jaxlib", "flax", "equinox", "haiku", "onnx", "onnxruntime"),
 }
 BRAINSCORE = {"brainscore_vision", "brainscore_core", "brainio", "result_caching"}
-AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | {"sklearn", "scipy", "matplotlib", "h5netcdf", "netCDF4", "psutil"}
+AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | {"sklearn", "scipy", "matplotlib", "h5netcdf", "netCDF4", "psutil", "yaml", "jinja2"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "misc"}
 # What runs code that came with data: no module of the library may ask for it.
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -7,7 +7,9 @@ import pytest
 
 PACKAGES = (
     *("adapters", "adapters.errors", "adapters.fingerprints", "adapters.model_tools", "adapters.testing"),
-    *("registry", "registry.clean", "registry.submission", "benchmarks_local", "brain_adapters"),
+    *("registry", "registry.clean", "registry.submission", "brain_adapters"),
+    *("benchmarks_local", "benchmarks_local.behavioral", "benchmarks_local.board", "benchmarks_local.data"),
+    *("benchmarks_local.gathering", "benchmarks_local.metrics", "benchmarks_local.uncertainty"),
 )
 
 

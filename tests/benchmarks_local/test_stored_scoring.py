@@ -1,0 +1,79 @@
+"""Activations that lie in a store are scored without the model, and give its score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import adapters
+import benchmarks_local.data.places as places
+from benchmarks_local import ScoringError, score
+from benchmarks_local.data import Dataset, Recordings, add_dataset
+
+
+@pytest.fixture
+def extractor() -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 40))
+    return adapters.wrap(model, preprocessing=adapters.raw(16), batch_size=16)
+
+
+@pytest.fixture
+def dataset(extractor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    monkeypatch.setattr(places, "_added", [])
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "made"
+    folder.mkdir()
+    paths = [folder / f"{number:02d}.png" for number in range(64)]
+    for path in paths:
+        Image.fromarray(generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
+    labels = [f"o{number % 4}" for number in range(64)]
+    stimuli = pd.DataFrame({"stimulus_id": [path.stem for path in paths], "path": paths, "object_name": labels})
+    signal = extractor([str(path) for path in paths], layers=["3"]).values[:, :6]
+    values = signal + generator.normal(0, 0.5 * signal.std(), (3, *signal.shape))
+    neuroids = pd.DataFrame({"neuroid_id": list("abcdef"), "region": "IT"})
+    recordings = Recordings(values, stimuli["stimulus_id"], neuroids)
+    made = Dataset("Stored2026", None, stimuli, recordings=recordings, stratify_on="object_name")
+    add_dataset(made.save(tmp_path / "saved"))
+    return made
+
+
+def test_stored_activations_score_as_their_model_does(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    stimuli = dataset.stimulus_set()
+    backwards = dataset.of_stimuli(np.arange(dataset.n_stimuli)[::-1]).stimulus_set()
+    assert list(backwards["stimulus_id"]) == list(stimuli["stimulus_id"])[::-1]
+    extractor(backwards, layers=["1", "3"], store=tmp_path / "store")
+    stored = score(tmp_path / "store", "Stored2026.IT-ridge")
+    model = score(extractor, "Stored2026.IT-ridge", layers=["1", "3"])
+    assert stored.attrs["layer"] == model.attrs["layer"] == "3"
+    assert stored.raw == pytest.approx(model.raw, abs=1e-6)
+    assert stored.value == pytest.approx(model.value, abs=1e-6)
+    assert stored.attrs["model"] == "store"
+
+
+def test_metrics_of_units_read_the_values(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    extractor(dataset.stimulus_set(), layers=["3"], store=tmp_path / "store")
+    stored = score(tmp_path / "store", "Stored2026.IT-neuron_to_neuron")
+    model = score(extractor, "Stored2026.IT-neuron_to_neuron", layers="3")
+    assert stored.raw == pytest.approx(model.raw, abs=1e-6)
+
+
+def test_a_model_fills_the_store_that_it_is_given(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    first = score(extractor, "Stored2026.IT-ridge", layers=["1", "3"], store=tmp_path / "store")
+    again = score(tmp_path / "store", "Stored2026.IT-ridge", layers=["1", "3"])
+    assert again.raw == pytest.approx(first.raw, abs=1e-9)
+
+
+def test_stimuli_that_are_not_in_the_store(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    some = dataset.of_stimuli(np.arange(40)).stimulus_set()
+    extractor(some, layers=["3"], store=tmp_path / "store")
+    with pytest.raises(ScoringError, match=r"activations of 40 stimuli, not of 40, 41.*or pass the model"):
+        score(tmp_path / "store", "Stored2026.IT-ridge")
