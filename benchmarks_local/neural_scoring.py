@@ -164,8 +164,18 @@ def score_features(
         flags.append("chosen and scored on the same stimuli")
     if len(attrs.get("ties", ())) > 1:
         flags.append(f"layer not identifiable: {len(attrs['ties'])} within one standard error")
-    shown = {each.kind: {name: getattr(each, name) for name in ("low", "high", "level", "n")} for each in intervals}
+    shown = {each.kind: _about(score.value, each) for each in intervals}
     return replace(score, attrs={**score.attrs, "flags": flags, "intervals": shown})
+
+
+def _about(value: float, interval: Interval) -> dict[str, float]:
+    """Move an interval to the score: the draws of stimuli are of a statistic near it, whose own value is ``estimate``.
+
+    The score averages correlations over the few stimuli of each split, the bootstrap pools the predictions of all.
+    What the draws tell is how far such a number strays from itself.
+    """
+    shift = value - interval.estimate
+    return {"low": interval.low + shift, "high": interval.high + shift, "level": interval.level, "n": interval.n}
 
 
 def _intervals(benchmark: NeuralBenchmark, source: Features, predicted: CrossValidated) -> list[Interval]:

@@ -100,9 +100,11 @@ def test_without_a_split_column_half_of_the_stimuli_choose(tmp_path: Path, make_
 
 def test_intervals_hold_the_score_and_say_what_was_drawn(dataset: Dataset, toy_extractor: Any, tmp_path: Path) -> None:
     saved(dataset, tmp_path / "saved")
-    intervals = score(toy_extractor, "Mine2026.IT-ridge").to_record()["intervals"]
+    found = score(toy_extractor, "Mine2026.IT-ridge")
+    intervals = found.to_record()["intervals"]
+    assert all(each["low"] < found.value < each["high"] for each in intervals.values())
     assert set(intervals) == {"unit bootstrap", "stimulus bootstrap"}
-    assert all(each["low"] < each["high"] and each["n"] == 1000 for each in intervals.values())
+    assert all(each["level"] == 0.95 and each["n"] == 1000 for each in intervals.values())
 
 
 def test_brain_scores_own_procedure_chooses_and_scores_on_all_stimuli(
