@@ -30,6 +30,7 @@ __all__ = ["UnfinishedShard"]
 # Small pieces are put together first: a call of the system costs as much as copying them.
 _FLUSH_BYTES, _LEAST_FLUSH_BYTES = 2**19, 2**16
 _PENDING_BYTES = 2**26  # of all layers together, where they are not very many
+_CONVERTED = 2**23  # bytes
 
 
 class UnfinishedShard:
@@ -147,10 +148,14 @@ class _LayerPart:
 
     def append(self, values: np.ndarray) -> None:
         """Write rows."""
-        stored = _as_stored(values.reshape(len(values), -1), self.layer)
-        with writing_to(self._entry.path):
-            for block, chunk in enumerate(self._chunks):
-                chunk.append(_columns_of(stored, self.grid, block))
+        rows = values.reshape(len(values), -1)
+        # Converted a few rows at a time: several threads doing so with whole batches took gigabytes more than planned.
+        n_at_once = len(rows) if rows.dtype == self.layer.numpy_dtype else max(1, _CONVERTED // max(rows[:1].nbytes, 1))
+        for start in range(0, len(rows), max(n_at_once, 1)):
+            stored = _as_stored(rows[start : start + n_at_once], self.layer)
+            with writing_to(self._entry.path):
+                for block, chunk in enumerate(self._chunks):
+                    chunk.append(_columns_of(stored, self.grid, block))
 
     def finish(self) -> None:
         """Write the ends of the chunks."""

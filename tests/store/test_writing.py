@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,6 +224,25 @@ def test_memory_is_bounded(tmp_path: Path):
     thread.join(20)
     assert len(taken) == 12
     np.testing.assert_array_equal(entry.read(layer, slice(None))[:, 7], np.arange(12))
+
+
+def test_conversion_takes_little_memory(tmp_path: Path):
+    """A batch that is kept in half precision is converted a few rows at a time, to the same bits."""
+    layer = LayerRecord("large", (2**18,), {"name": "large"}, "float16")
+    entry = ActivationStore(tmp_path).entry({"x": 1}, n_rows=64, batch_rows=64, widest=2**18)
+    values = np.random.default_rng(0).normal(size=(64, 2**18)).astype(np.float32)  # 64 MiB
+    expected = values.astype(np.float16)
+    tracemalloc.start()
+    try:
+        with entry.writer(threads=1) as writer:
+            writer.begin(0, [layer])
+            writer.append({"large": values})
+            writer.finish()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 * 2**20
+    assert (entry.read(layer, slice(None)) == expected).all()
 
 
 def test_what_another_process_finished_first_stays(entry: Entry):
