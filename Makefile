@@ -50,6 +50,7 @@ types: $(TEST_READY)
 	@echo "== mypy" && time $(PY) -m mypy $(PACKAGES)
 
 unit: $(TEST_READY)
+	@$(PY) tests/environment/browser.py
 	@echo "== pytest" && time CONFORMANCE_PAGE=docs/conformance.md $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS)
 
 test-gpu: $(TEST_READY)

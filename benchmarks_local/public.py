@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import registry as model_registry
@@ -22,6 +23,7 @@ from .errors import BenchmarkNotFoundError, ScoringError
 from .public_data import DataFile, PublicData, data_home, find_public_data
 from .public_scores import as_score
 from .public_table import PUBLIC_BENCHMARKS, PublicBenchmark
+from .scores import Score
 
 __all__ = [
     "PUBLIC_BENCHMARKS",
@@ -88,13 +90,11 @@ def public_status(identifier: str) -> PublicStatus:
         If it is none of them.
     """
     benchmark = _find(identifier)
-    models = models_folder()
-    if models is None:
+    data = _data_of(benchmark)
+    if data is None:
         message = f"{identifier} is run by brainscore_vision, which is not installed. {_INSTALL}"
         return PublicStatus(identifier, benchmark.region, "library missing", message)
-    data = find_public_data(models.parent / "data", benchmark.datasets, benchmark.stimulus_sets)
-    files = dict.fromkeys(file for each in data if not _is_provided(each) for file in each.files)
-    missing = tuple(file for file in files if not file.is_here)
+    missing = tuple(file for file in _files_of(data) if not file.is_here)
     if missing:
         return PublicStatus(identifier, benchmark.region, "data missing", _how_to_get(identifier, missing), missing)
     if len(data) < len(benchmark.datasets) + len(benchmark.stimulus_sets):
@@ -106,7 +106,7 @@ def public_status(identifier: str) -> PublicStatus:
 
 def score_public(
     model: Any, identifier: str, *, layer: str | None = None, registry: Any = None, download: bool = False
-) -> Any:
+) -> Score:
     """Score a model on a public benchmark as brainscore_vision does: its benchmark, metric, ceiling and splits.
 
     Parameters
@@ -138,6 +138,8 @@ def score_public(
         If files are missing; names them, where they are, and where to put them.
     ModelNotFoundError, UnsupportedModelError
         If the model is none.
+    ScoringError
+        If a layer is given for a model or benchmark that reads none.
     """
     benchmark = _find(identifier)
     status = public_status(identifier)
@@ -153,7 +155,7 @@ def score_public(
     library = import_brainscore(f"{identifier} is run by")
     from brainscore_core.benchmarks import score_benchmark
 
-    with _without_installing():
+    with _without_installing(), _naming_damage(benchmark):
         loaded = library.load_benchmark(identifier)
         outcome = score_benchmark(loaded, model_registry.commit(entry))
     chosen = layer or (entry.region_layer_map or {}).get(benchmark.region)
@@ -168,6 +170,18 @@ def _find(identifier: str) -> PublicBenchmark:
             f"They are: {listing(list(PUBLIC_BENCHMARKS), 7)}."
         )
     return PUBLIC_BENCHMARKS[identifier]
+
+
+def _data_of(benchmark: PublicBenchmark) -> list[PublicData] | None:
+    """Return what a benchmark loads, as far as it can be read; None without brainscore_vision."""
+    models = models_folder()
+    if models is None:
+        return None
+    return find_public_data(models.parent / "data", benchmark.datasets, benchmark.stimulus_sets)
+
+
+def _files_of(data: list[PublicData]) -> list[DataFile]:
+    return list(dict.fromkeys(file for each in data if not _is_provided(each) for file in each.files))
 
 
 def _is_provided(data: PublicData) -> bool:
@@ -222,13 +236,29 @@ def _require_selection(entry: Any, benchmark: PublicBenchmark) -> None:
     if entry.kind == "brain" or benchmark.region in (entry.region_layer_map or {}):
         return
     home = os.environ.get("MT_HOME", "~/.model-tools")
-    images = os.path.expanduser(os.environ.get("MT_IMAGENET_PATH", f"{home}/imagenet2012.hdf5"))  # noqa: PTH111
-    if not os.path.isfile(images):  # noqa: PTH113
+    images = Path(os.environ.get("MT_IMAGENET_PATH", f"{home}/imagenet2012.hdf5")).expanduser()
+    if not images.is_file():
         raise PublicDataMissingError(
             f"No layer of {entry.identifier} is declared for {benchmark.region}. Brain-Score would choose one with its "
             f"layer selection, which needs imagenet2012-val.hdf5 as {images}. Pass layer=, or register the model with "
             f"region_layer_map={{{benchmark.region!r}: ...}}."
         )
+
+
+@contextmanager
+def _naming_damage(benchmark: PublicBenchmark) -> Iterator[None]:
+    """Say which file is damaged, when Brain-Score says only that one is."""
+    try:
+        yield
+    except ValueError as error:
+        damaged = [file for file in _files_of(_data_of(benchmark) or []) if file.is_here and not file.is_whole]
+        if not damaged:
+            raise
+        raise PublicDataMissingError(
+            f"{listing([file.path for file in damaged])} {'has' if len(damaged) == 1 else 'have'} not the checksum "
+            f"that {benchmark.identifier} expects. Remove it, and download it anew from "
+            f"{listing([file.url for file in damaged])}."
+        ) from error
 
 
 @contextmanager

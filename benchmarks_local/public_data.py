@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +51,14 @@ class DataFile:
     def is_here(self) -> bool:
         """Whether it is there; it is not read for that."""
         return self.path.is_file()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is there, and has the checksum; it is read for that."""
+        if not self.is_here:
+            return False
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, partial(hashlib.sha1, usedforsecurity=False)).hexdigest() == self.sha1
 
 
 @dataclass(frozen=True)

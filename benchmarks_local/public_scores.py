@@ -72,7 +72,7 @@ def _per_neuroid(raw: Any, ceiling: Any) -> dict[str, Any]:
     values = _unaggregated(raw)
     if values is None:
         return {}
-    found = {"neuroid_id": [str(each) for each in values["neuroid_id"].values]}
+    found: dict[str, Any] = {"neuroid_id": [str(each) for each in values["neuroid_id"].values]}
     for name, each in (("raw", values), ("ceiling", _unaggregated(ceiling))):
         if each is not None:
             ids = [str(neuroid) for neuroid in each["neuroid_id"].values]
@@ -82,6 +82,7 @@ def _per_neuroid(raw: Any, ceiling: Any) -> dict[str, Any]:
 
 
 def _unaggregated(score: Any) -> Any:
-    values = getattr(score, "attrs", {}).get("raw")
-    has_neuroids = values is not None and set(getattr(values, "dims", ())) == {"split", "neuroid"}
-    return values if has_neuroids and coordinate(values, "neuroid_id") is not None else None
+    values: Any = getattr(score, "attrs", {}).get("raw")
+    if set(getattr(values, "dims", ())) != {"split", "neuroid"}:
+        return None
+    return values if coordinate(values, "neuroid_id") is not None else None

@@ -8,9 +8,11 @@ from typing import Literal
 
 __all__ = ["PUBLIC_BENCHMARKS", "PublicBenchmark"]
 
-_IMAGES = ("colour", "contrast", "cue-conflict", "edge", "eidolonI", "eidolonII", "eidolonIII", "false-colour")
-_IMAGES += ("high-pass", "low-pass", "phase-scrambling", "power-equalisation", "rotation", "silhouette", "sketch")
-_IMAGES += ("stylized", "uniform-noise")
+_IMAGES = (
+    *("colour", "contrast", "cue-conflict", "edge", "eidolonI", "eidolonII", "eidolonIII", "false-colour"),
+    *("high-pass", "low-pass", "phase-scrambling", "power-equalisation", "rotation", "silhouette", "sketch"),
+    *("stylized", "uniform-noise"),
+)
 
 
 @dataclass(frozen=True)

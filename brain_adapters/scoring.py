@@ -210,7 +210,12 @@ def _line(result: dict[str, Any]) -> str:
     what = f"{result['model']} on {result['benchmark']}: "
     if result["state"] == "failed":
         return f"{what}not scored. {result['error']}"
-    value, error, ceiling, raw = ("not defined" if result[name] is None else f"{result[name]:.3f}" for name in _NUMBERS)
+    value, error, ceiling, raw = (_three_digits(result[name]) for name in _NUMBERS)
+    spread = "" if result["error"] is None else f" ± {error}"
     layer = f", layer {result['layer']}" if result["layer"] else ""
     flags = f"; {', '.join(result['flags'])}" if result["flags"] else ""
-    return f"{what}{value} (raw {raw} ± {error}, ceiling {ceiling}{layer}{flags})"
+    return f"{what}{value} (raw {raw}{spread}, ceiling {ceiling}{layer}{flags})"
+
+
+def _three_digits(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"

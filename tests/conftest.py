@@ -12,7 +12,7 @@ from .conformance_report import print_tables
 REQUIRED = (
     *("torch", "torchvision", "timm", "transformers", "tensorflow", "tf_keras", "keras"),
     *("jax", "flax", "equinox", "haiku", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib"),
-    *("hypothesis", "trustme", "blake3", "google_crc32c", "numcodecs", "einops"),
+    *("hypothesis", "trustme", "blake3", "google_crc32c", "numcodecs", "einops", "yaml", "jinja2"),
 )
 
 

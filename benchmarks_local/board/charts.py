@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from .board import Cell
+from .printing import printable
 from .record import LayerScore, Record
 from .svg import Axis, Element, drawing, element, path, place_of, ticks, write
-from .tables import printable, value_of
+from .tables import value_of
 
 __all__ = ["bound_of", "histogram", "layer_curve", "scatter", "whisker"]
 
@@ -75,8 +76,10 @@ def layer_curve(record: Record) -> str:
     best = next((i for i, layer in enumerate(layers, 1) if layer.layer == record.layer), None)
     if best is not None and not math.isnan(layers[best - 1].raw):
         anchor = "start" if best < n / 3 else "end" if best > 2 * n / 3 else "middle"
-        top = y(layers[best - 1].raw) - 9
-        parts.append(_text(_shortened(record.layer, 30), x(best), top, "chosen-name", anchor=anchor))
+        place = y(layers[best - 1].raw)
+        is_crowded = place - 22 < TOP or (not math.isnan(bound) and abs(place - 12 - y(bound)) < 12)
+        beside = place + 17 if is_crowded else place - 9
+        parts.append(_text(_shortened(record.layer, 30), x(best), beside, "chosen-name", anchor=anchor))
     committed = printable(record.layer) or "none"
     label = f"Raw score of {n} layers on {printable(record.benchmark)}; committed is {committed}."
     return write(drawing(WIDTH, HEIGHT, *parts, _x_title("layer, in execution order"), _y_title(), label=label))

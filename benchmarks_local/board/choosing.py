@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import MixedRecordsError
+from .printing import printable
 from .record import Record
 
 __all__ = ["ANY", "Choice", "choose"]
@@ -88,7 +89,7 @@ def _of_parity(records: list[Record], parity: str | None) -> list[Record]:
         if len(found) > 1:
             raise MixedRecordsError(
                 f"These records have different parities: {named}. Numbers of different recipes do not belong on one "
-                f"board. Choose with --parity, e.g. --parity {_parity_name(sorted(found, key=str)[0])}."
+                f"board. Choose with --parity, e.g. --parity {printable(_parity_name(sorted(found, key=str)[0]))}."
             )
         return records
     if parity not in found:
@@ -105,7 +106,7 @@ def _of_formula(records: list[Record], formulas: Sequence[str], kind: str) -> li
     if len(wanted) > 1:
         raise MixedRecordsError(
             f"These {kind} records have different formulas: {_counted(record.formula for record in records)}. They are "
-            f"not comparable. Choose with --formula, e.g. --formula '{sorted(wanted)[0]}'."
+            f"not comparable. Choose with --formula, e.g. --formula '{printable(sorted(wanted)[0])}'."
         )
     return [record for record in records if record.formula in wanted]
 
@@ -134,4 +135,4 @@ def _parity_name(parity: str | None) -> str:
 
 
 def _counted(names: Iterable[str]) -> str:
-    return ", ".join(f"{name or 'no formula'} ({n})" for name, n in sorted(Counter(names).items()))
+    return ", ".join(f"{printable(name) or 'no formula'} ({n})" for name, n in sorted(Counter(names).items()))

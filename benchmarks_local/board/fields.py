@@ -86,7 +86,11 @@ class Fields:
     def _as_number(self, name: str, value: Any) -> float:
         if value is None:
             return math.nan
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        try:
+            is_number = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+        except OverflowError:  # a whole number that no float can hold
+            is_number = False
+        if not is_number:
             raise self._wrong(name, "a finite number, or null", value)
         return float(value)
 

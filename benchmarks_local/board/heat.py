@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from .board import COLUMNS
+from .printing import printable
 from .record import Record
 from .svg import Element, drawing, element, write
-from .tables import printable, value_of
+from .tables import value_of
 
 __all__ = ["heat_map"]
 
@@ -42,9 +43,9 @@ def heat_map(records: Sequence[Record]) -> str:
     for row, name in enumerate(names):
         if row % step == 0:
             parts.append(_text(_fitting(name), _NAMES - 6, _HEAD + (row + 0.5) * height + 3.5, "tick", "end"))
-    width = max(_NAMES + _CELL * len(records) + 4, 240)
+    width = _NAMES + _CELL * len(records) + 4
     label = f"Raw scores of {len(names)} layers on {len(records)} benchmarks, the highest {highest:.3f}."
-    return write(drawing(width, _HEAD + height * len(names) + 4, *parts, label=label))
+    return write(drawing(width, _HEAD + height * len(names) + 4, *parts, label=label, fixed=True))
 
 
 def _column(number: int, record: Record, names: list[str], height: float, highest: float) -> list[Element]:

@@ -6,11 +6,14 @@ import json
 import math
 from typing import Any
 
+from adapters.memory import format_bytes
+
 from .board import Row
 from .charts import histogram, layer_curve, scatter
 from .heat import heat_map
+from .printing import printable
 from .record import Record
-from .tables import printable, value_of
+from .tables import value_of
 
 __all__ = ["margin_of", "section_of"]
 
@@ -122,7 +125,8 @@ def _provenance(record: Record) -> list[tuple[str, str]]:
         if name == "versions" and isinstance(value, dict):
             rows.append((name, ", ".join(f"{package} {version}" for package, version in sorted(value.items()))))
         else:
-            rows.append((str(name).replace("_", " "), _shown(value)))
+            shown = format_bytes(value) if name == "peak_bytes" and isinstance(value, int) else _shown(value)
+            rows.append((str(name).replace("_bytes", " memory").replace("_", " "), shown))
     return [(printable(name), printable(value)) for name, value in rows if value]
 
 

@@ -15,7 +15,8 @@ from ..errors import ScoreExtraMissingError
 from .board import AVERAGE, COLUMNS, Board, Cell, Row
 from .charts import whisker
 from .model_section import section_of
-from .tables import notes_of, printable, rank_of, value_of
+from .printing import printable
+from .tables import notes_of, rank_of, value_of
 
 __all__ = ["render_page"]
 

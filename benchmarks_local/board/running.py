@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from adapters.memory import available_memory
+
 from ..data import list_datasets, load_dataset
 from .errors import JobError
 from .jobs import Job, JobTable
@@ -27,6 +29,11 @@ _THREADS = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
+)
+# Ctrl-C reaches the whole group: the worker leaves it to its parent, which then ends the worker in good order.
+_WORKER = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "from benchmarks_local.board.working import main; main()"
 )
 _POLL = 0.1  # seconds
 _GRACE = 10.0  # seconds that workers have to end
@@ -60,7 +67,7 @@ class Run:
     memory: int | None = None
     store: Path | None = None
     force: bool = False
-    report: Callable[[Job, int, int], None] = field(default=lambda job, n_done, n_jobs: None)
+    report: Callable[[Job, int, int], None] = field(default_factory=lambda: _say_nothing)
 
 
 def run_jobs(jobs: Sequence[Job], run: Run) -> list[Job]:
@@ -96,6 +103,7 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> list[Job]:
                     told.add(job.id)
                     run.report(job, len(told), len(crew.ids))
             if len(told) == len(crew.ids):
+                crew.let_go()
                 return table.jobs(ids)
             crew.fill_up(sum(job.state == "waiting" for job in now))
             time.sleep(_POLL)
@@ -154,6 +162,13 @@ class _Crew:
             self._start()
             n_idle += 1
 
+    def let_go(self) -> None:
+        """Give workers that have nothing left to do the time to end by themselves."""
+        end = time.monotonic() + _GRACE
+        while self._workers and time.monotonic() < end:
+            self._workers = {name: each for name, each in self._workers.items() if each.poll() is None}
+            time.sleep(_POLL / 10)
+
     def end(self) -> None:
         """End all workers."""
         for process in self._workers.values():
@@ -167,12 +182,14 @@ class _Crew:
 
     def _start(self) -> None:
         run, name = self._run, secrets.token_hex(8)
-        memory = None if run.memory is None else run.memory // run.n_workers
+        # Without a word, scoring takes half of what is free: each of several workers would.
+        memory = (available_memory() or 0) // 2 if run.memory is None and run.n_workers > 1 else run.memory
+        memory = memory // run.n_workers if memory else None
         store = None if run.store is None else str(run.store.absolute())
-        orders = Orders(str(run.folder.absolute()), name, self.ids, list(run.data), memory, store)
+        orders = Orders(str(run.folder.absolute()), name, self.ids, list(run.data), memory, store, os.getpid())
         # What models print goes to stderr: stdout belongs to the answer of whoever called.
         process = subprocess.Popen(
-            [sys.executable, "-c", "from benchmarks_local.board.working import main; main()"],
+            [sys.executable, "-c", _WORKER],
             stdin=subprocess.PIPE,
             stdout=2,
             env={**os.environ, **_pinned(run.n_workers)},
@@ -201,3 +218,7 @@ def _ending(status: int) -> str:
     except ValueError:
         name = f"signal {-status}"
     return f"by {name}"
+
+
+def _say_nothing(job: Job, n_done: int, n_jobs: int) -> None:
+    """Report nothing."""

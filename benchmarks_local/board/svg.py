@@ -35,8 +35,8 @@ class Axis:
         return self.start + share * (self.end - self.start)
 
 
-def drawing(width: float, height: float, *parts: Element, label: str = "") -> Element:
-    """Return an ``svg`` element that takes the width that it is given.
+def drawing(width: float, height: float, *parts: Element, label: str = "", fixed: bool = False) -> Element:
+    """Return an ``svg`` element.
 
     Parameters
     ----------
@@ -46,9 +46,12 @@ def drawing(width: float, height: float, *parts: Element, label: str = "") -> El
         What is in it.
     label : str
         What it shows, for who cannot see it; a drawing without one is passed over by screen readers.
+    fixed : bool
+        Whether a unit is a pixel; else the drawing takes the width that it is given.
     """
     role = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
-    return element("svg", *parts, viewBox=f"0 0 {width:g} {height:g}", **role)
+    size = {"width": width, "height": height} if fixed else {}
+    return element("svg", *parts, **size, viewBox=f"0 0 {width:g} {height:g}", **role)
 
 
 def element(tag: str, *children: Element | str, **attributes: str | float | None) -> Element:
@@ -109,7 +112,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
     """
     rough = (high - low) / n
     magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= rough * 0.999)
+    step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= rough * 0.9)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 10) + 0.0 for i in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -12,8 +12,9 @@ from typing import Any
 from adapters.errors import listing
 
 from .board import AVERAGE, COLUMNS, Board, Cell, Row
+from .printing import printable
 
-__all__ = ["as_csv", "as_json", "as_markdown", "as_text", "notes_of", "printable", "rank_of", "value_of"]
+__all__ = ["as_csv", "as_json", "as_markdown", "as_text", "notes_of", "rank_of", "value_of"]
 
 _MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>#|~&"})
 _FORMULA_STARTS = ("=", "+", "-", "@")  # with which a text becomes a formula when a spreadsheet opens the file
@@ -111,6 +112,13 @@ def notes_of(board: Board) -> list[str]:
     else:
         notes.append("The records hold no interval of one kind, so ranks follow the numbers alone.")
     notes.append("The average is over five columns; X is not scored, and counts as 0 in it.")
+    cells = [cell for row in board.rows for cell in row.cells.values() if cell.is_scored and cell.has_interval]
+    n_beside = sum(not cell.low <= cell.value <= cell.high for cell in cells)
+    if n_beside:
+        notes.append(
+            f"{n_beside} of {len(cells)} scores lie beside their interval: it is of a slightly other statistic, which "
+            "shows where stimuli are few."
+        )
     if board.benchmarks["other"]:
         notes.append(f"Of a region without a column: {', '.join(map(printable, board.benchmarks['other']))}.")
     return [*notes, *(f"{printable(note[:1].upper() + note[1:])}." for note in board.notes)]
@@ -138,17 +146,6 @@ def _notes_of_cells(board: Board) -> list[str]:
     if flagged:
         notes.append(f"Flags (*): {listing(flagged)}.")
     return notes
-
-
-def printable(text: str) -> str:
-    r"""Write what is not to be seen, or moves the cursor or the order of letters, as an escape sequence.
-
-    Examples
-    --------
-    >>> print(printable("red\x1b[31m"))
-    red\x1b[31m
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def rank_of(row: Row) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
 import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import registry
 from adapters.errors import AdapterError
@@ -42,6 +44,8 @@ class Orders:
         The most bytes that it may take.
     store : str or None
         Where activations are kept between scorings.
+    parent : int or None
+        The process that ordered it: when that has gone, nothing more is begun.
     """
 
     folder: str
@@ -50,15 +54,15 @@ class Orders:
     data: list[str]
     memory: int | None = None
     store: str | None = None
+    parent: int | None = None
 
 
 def main() -> None:
     """Do what is ordered on stdin, as a JSON object that says what ``Orders`` holds."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    try:
-        work(Orders(**json.load(sys.stdin)))
-    except KeyboardInterrupt:  # its job waits again as soon as the process has gone
-        sys.exit(130)
+    signal.signal(signal.SIGTERM, _leave)
+    work(Orders(**json.load(sys.stdin)))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # an exception would only disturb what frameworks do at exit
 
 
 def work(orders: Orders) -> None:
@@ -73,7 +77,10 @@ def work(orders: Orders) -> None:
     with table.lock(orders.worker):
         for folder in orders.data:
             add_dataset(folder)
-        while (job := table.take(orders.ids, orders.worker)) is not None:
+        while orders.parent in (None, os.getppid()):
+            job = table.take(orders.ids, orders.worker)
+            if job is None:
+                return
             start = time.perf_counter()
             try:
                 record = write_record(_score(job, orders), table.folder).name
@@ -99,6 +106,11 @@ def load_place(place: str) -> None:
     if place.endswith(".py") and str(Path(place).absolute()) in loaded:
         return
     registry.load_models_file(place)
+
+
+def _leave(*_: Any) -> NoReturn:
+    """End as an exception does, so that temporary files are removed."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _score(job: Job, orders: Orders) -> dict[str, Any]:

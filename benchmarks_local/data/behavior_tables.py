@@ -58,7 +58,7 @@ def read_trials(
         pairs = zip(choices, table.columns["sample_obj"], table.columns["dist_obj"], strict=True)
         bad = [row for row, (choice, *pair) in enumerate(pairs) if choice not in pair]
     if bad:
-        chosen = listing(sorted({choices[row] or "nothing" for row in bad}))
+        chosen = listing(sorted({choices[row] or "(empty)" for row in bad}))
         message = f"The choice {chosen} was not offered on {table.at(bad)}."
         findings.error("trial-choice", message, "Write sample_obj or dist_obj of that row, or remove it.", table.name)
     return typed_frame(table.columns, types, table.name, findings)
@@ -102,7 +102,7 @@ def read_triplets(
             three[numbers[choice]] if choice in numbers else choice for choice, three in zip(choices, rows, strict=True)
         ]
     if bad := [row for row, (choice, three) in enumerate(zip(choices, rows, strict=True)) if choice not in three]:
-        chosen = listing(sorted({choices[row] or "nothing" for row in bad}))
+        chosen = listing(sorted({choices[row] or "(empty)" for row in bad}))
         message = f"The choice {chosen} is none of the three on {table.at(bad)}."
         findings.error(
             "triplet-choice", message, "Write the stimulus_id of the odd one; or 1, 2 or 3 in all rows.", table.name

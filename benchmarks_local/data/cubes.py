@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adapters.errors import listing
 
+from ..errors import counted
 from .findings import Findings
 from .recordings import Recordings, TimeBin
 
@@ -118,7 +119,9 @@ def build_recordings(
         place = (*place, units[is_known], times[is_known])
     is_written[place] = True
     if (n_twice := int(is_known.sum()) - int(is_written.sum())) > 0:
-        message = f"{n_twice:,} responses are there again, with the same stimulus, repetition, unit and time bin."
+        message = (
+            f"{counted(n_twice, 'response')} too many: of the same stimulus, repetition, unit and time bin as another."
+        )
         findings.error("response-duplicate", message, "Remove them, or correct the column repetition.", where)
     cube[place] = entries.values[is_known]
     values = cube[..., 0] if n_bins == 1 else cube
@@ -130,11 +133,12 @@ def _matched(found: Codes, stimulus_ids: Sequence[str], findings: Findings, wher
     positions = {each: position for position, each in enumerate(stimulus_ids)}
     known = np.array([positions.get(label, -1) for label in found.labels], dtype=np.int32)
     if unknown := [label for label in found.labels if label not in positions]:
-        message = f"{len(unknown)} stimulus_ids are not in stimuli.csv: {listing([repr(each) for each in unknown])}."
+        names = listing([repr(each) for each in unknown])
+        message = f"Responses to stimuli that are not in stimuli.csv: {names} ({len(unknown)} of {len(found.labels)})."
         findings.error("stimulus-unknown", message, _advice(unknown, stimulus_ids), where)
     there = set(found.labels)
     if missing := [each for each in stimulus_ids if each not in there]:
-        message = f"{len(missing)} of {len(stimulus_ids)} stimuli have no response: {listing(missing)}."
+        message = f"Stimuli without a response: {listing(missing)} ({len(missing)} of {len(stimulus_ids)})."
         findings.error("stimulus-unrecorded", message, "Add the responses, or remove them from stimuli.csv.", where)
     return known[found.codes] if len(known) else np.full(len(found.codes), -1, np.int32)
 

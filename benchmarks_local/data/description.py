@@ -94,7 +94,7 @@ def read_description(folder: Path, findings: Findings) -> Description:
         findings.error(
             "description-missing",
             f"There is no {DESCRIPTION_FILE}.",
-            f"Write one; brain-adapters data new shows how: it needs name, visual_degrees and license. {_near(folder)}",
+            f"{_near(folder)} Write one with name, visual_degrees and license, or begin with data new.".strip(),
             DESCRIPTION_FILE,
         )
         return Description()
@@ -184,7 +184,11 @@ class _Reader:
     def _kinds(self) -> tuple[str, ...]:
         kinds = tuple({"behaviour": "behavior"}.get(each, each) for each in self._texts("kind", "description-kind"))
         if wrong := [each for each in kinds if each not in _KINDS]:
-            self._error("description-kind", f"kind is {listing(wrong)}.", "Write neural, behavior, or a list of both.")
+            self._error(
+                "description-kind",
+                f"kind is {listing([repr(each) for each in wrong])}.",
+                "Write neural, behavior, or a list of both.",
+            )
         return tuple(each for each in kinds if each in _KINDS)
 
     def _time_bins(self) -> tuple[TimeBin, ...]:

@@ -28,7 +28,7 @@ __all__ = ["read_long_table", "write_long_table"]
 _REQUIRED = ("stimulus_id", "neuroid_id", "response")
 _OPTIONAL = ("repetition", "time_bin_start", "time_bin_end", "region", "subject")
 _MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "#N/A")
-_ROWS_AT_ONCE = 500_000
+_ROWS_AT_ONCE = 200_000
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _N_LOOKED_AT = 200
 _EXACT_BY_DEFAULT = Version("3.1")
@@ -81,7 +81,7 @@ def read_long_table(path: Path, findings: Findings) -> Entries | None:
             for name, column in columns.items():
                 column.add(piece[name])
             responses.append(piece["response"].to_numpy(np.float64))
-    except (ValueError, pd.errors.ParserWarning) as error:  # ParserError and UnicodeDecodeError are ValueErrors
+    except (ValueError, csv.Error, pd.errors.ParserWarning) as error:  # of ParserError and of Unicode as well
         _explain(path, dialect, error, findings)
         return None
     if not sum(map(len, responses)):
@@ -145,9 +145,25 @@ def _has_decimal_comma(path: Path, dialect: Dialect) -> bool:
 
 def _explain(path: Path, dialect: Dialect, error: Exception, findings: Findings) -> None:
     """Say on which lines the table is not what pandas took it for."""
+    bad: list[str] = []
+    ragged: list[int] = []
+    try:
+        bad, ragged = _odd_lines(path, dialect)
+    except (UnicodeError, csv.Error) as found:  # further down than pandas came
+        error = found
     if isinstance(error, UnicodeError):
         findings.error("table-encoding", f"The file is not UTF-8: {error}.", "Save it as CSV UTF-8.", path.name)
-        return
+    elif bad:
+        fix = "Write numbers with a decimal point; leave the cell empty, or write NaN, where there is none."
+        findings.error("response-number", f"No number: {listing(bad)}.", fix, path.name)
+    else:
+        lines = f"line {listing(ragged)} has more" if ragged else str(error)
+        message = f"The header has {len(dialect.header)} cells, but {lines}."
+        findings.error("table-malformed", message, "Give every row as many cells as the header.", path.name)
+
+
+def _odd_lines(path: Path, dialect: Dialect) -> tuple[list[str], list[int]]:
+    """Return responses that are no numbers, with their lines, and lines that are too long; the first twenty."""
     at, bad, ragged = dialect.header.index("response"), [], []
     for line, cells in _rows(path, dialect):
         if len(cells) > len(dialect.header):
@@ -156,13 +172,7 @@ def _explain(path: Path, dialect: Dialect, error: Exception, findings: Findings)
             bad.append(f"{cells[at].strip()!r} on line {line}")
         if len(bad) + len(ragged) > 20:
             break
-    if bad:
-        fix = "Write numbers with a decimal point; leave the cell empty, or write NaN, where there is none."
-        findings.error("response-number", f"No number: {listing(bad)}.", fix, path.name)
-    else:
-        lines = f"line {listing(ragged)} has more" if ragged else str(error)
-        message = f"The header has {len(dialect.header)} cells, but {lines}."
-        findings.error("table-malformed", message, "Give every row as many cells as the header.", path.name)
+    return bad, ragged
 
 
 def _is_number(cell: str) -> bool:
@@ -186,7 +196,7 @@ def _neuroids(codes: dict[str, Codes], findings: Findings, where: str) -> pd.Dat
         of_unit, label = pairs // len(labels.labels), pairs % len(labels.labels)
         several = [units.labels[unit] for unit in np.flatnonzero(np.bincount(of_unit) > 1)]
         if several:
-            message = f"{len(several)} units have more than one {name}: {listing(several)}."
+            message = f"Units with more than one {name}: {listing(several)} ({len(several)} of {len(units.labels)})."
             findings.error(f"{name}-conflict", message, f"Write one {name} per neuroid_id.", where)
         values = np.empty(len(units.labels), dtype=object)
         values[of_unit] = np.array(labels.labels, dtype=object)[label]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.errors import listing
 
+from ..errors import counted
 from .dataset import BOARD_REGIONS
 from .description import Description
 from .findings import Findings
@@ -75,8 +74,9 @@ def _average(recordings: Recordings) -> NDArray[np.float64]:
     return np.asarray(average if average.ndim == 2 else average.mean(axis=2))
 
 
-def _names(recordings: Recordings, which: NDArray[np.bool_]) -> Sequence[str]:
-    return [str(each) for each in recordings.neuroids["neuroid_id"].to_numpy()[which]]
+def _names(recordings: Recordings, which: NDArray[np.bool_]) -> str:
+    names = [str(each) for each in recordings.neuroids["neuroid_id"].to_numpy()[which]]
+    return f"{listing(names)} ({len(names)} of {counted(recordings.n_neuroids, 'unit')})"
 
 
 def _check_values(recordings: Recordings, findings: Findings, where: str) -> None:
@@ -87,27 +87,25 @@ def _check_values(recordings: Recordings, findings: Findings, where: str) -> Non
         return
     is_empty = np.asarray(_missing(recordings).all(axis=(0, 1)))
     if is_empty.any():
-        message = f"{int(is_empty.sum())} units have no response at all: {listing(_names(recordings, is_empty))}."
+        message = f"No response at all: {_names(recordings, is_empty)}."
         findings.error("neuroid-empty", message, "Remove them.", where)
     counts = missing_per_neuroid(recordings)
     if counts.any():
         order = [unit for unit in np.argsort(-counts, kind="stable") if counts[unit]]
         ids = recordings.neuroids["neuroid_id"].to_numpy()
-        message = f"{int(counts.sum()):,} responses of {len(order)} units are missing: "
+        message = f"{counted(int(counts.sum()), 'response')} missing, in {counted(len(order), 'unit')}: "
         message += f"{listing([f'{ids[unit]} {counts[unit]}' for unit in order])}."
         fix = "They are left out of averages. brain-adapters data show draws the map."
         findings.warning("response-missing", message, fix, where)
     never = np.isnan(_average(recordings))
     is_incomplete = np.asarray(never.any(axis=0)) & ~is_empty
     if is_incomplete.any() and not never.all(axis=1).any():  # a stimulus without any response is noted elsewhere
-        message = f"{int(is_incomplete.sum())} units never saw some of the stimuli: "
-        message += f"{listing(_names(recordings, is_incomplete))}."
+        message = f"Never saw some of the stimuli: {_names(recordings, is_incomplete)}."
         fix = "A regression needs all. Remove these units, or these stimuli."
         findings.warning("neuroid-incomplete", message, fix, where)
     is_constant = constant_neuroids(recordings) & ~is_empty
     if is_constant.any() and recordings.n_stimuli > 1:
-        message = f"{int(is_constant.sum())} units respond to all stimuli with the same: "
-        message += f"{listing(_names(recordings, is_constant))}."
+        message = f"The same response to all stimuli: {_names(recordings, is_constant)}."
         fix = "Nothing can be correlated with them, so they drop out of scores. Remove them."
         findings.warning("neuroid-constant", message, fix, where)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def _from_netcdf(path: Path, description: Description, findings: Findings) -> En
     try:
         return entries_of(read_netcdf(path), findings, path.name)
     except DatasetError as error:
-        fix = "Write it with xarray, or keep the responses as a table: responses.csv."
+        fix = "Or keep the responses as a table: responses.csv."
         findings.error("responses-unreadable", str(error), fix, path.name)
         return None
 
@@ -89,11 +90,11 @@ def _in_order_of(neuroids: pd.DataFrame, entries: Entries, findings: Findings) -
     listed = {each: row for row, each in enumerate(neuroids["neuroid_id"])}
     found = list(entries.neuroids["neuroid_id"])
     if unknown := [each for each in found if each not in listed]:
-        message = f"{len(unknown)} units of the responses are not listed: {listing(unknown)}."
+        message = f"Units of the responses that are not listed: {listing(unknown)} ({len(unknown)} of {len(found)})."
         findings.error("neuroid-unknown", message, "Add rows, or write the same ids in both.", NEUROIDS_FILE)
         return None
     if missing := [each for each in listed if each not in set(found)]:
-        message = f"{len(missing)} of {len(listed)} units have no response: {listing(missing)}."
+        message = f"Units without a response: {listing(missing)} ({len(missing)} of {len(listed)})."
         findings.error("neuroid-unrecorded", message, "Add the responses, or remove the rows.", NEUROIDS_FILE)
         return None
     rows = np.array([listed[each] for each in found], dtype=np.int32)
@@ -121,9 +122,9 @@ def _read_neuroids(path: Path, description: Description, findings: Findings) -> 
 def _from_npy(path: Path, description: Description, findings: Findings) -> Entries | None:
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError) as error:
         fix = "Write it with numpy.save, of numbers and not of objects."
-        findings.error("responses-unreadable", f"It is no array of NumPy: {error}.", fix, path.name)
+        findings.error("responses-unreadable", f"It is no array of NumPy: {str(error).rstrip('.')}.", fix, path.name)
         return None
     for name, axis, column in ((NEUROIDS_FILE, "columns", "neuroid_id"), (PRESENTATIONS_FILE, "rows", "stimulus_id")):
         if not (path.parent / name).is_file():
@@ -168,6 +169,6 @@ def _with_regions(neuroids: pd.DataFrame, description: Description, findings: Fi
         return neuroids.assign(region="")
     regions = neuroids["region"].astype(str)
     if (empty := neuroids["neuroid_id"][regions == ""]).size:
-        message = f"{len(empty)} units have no region: {listing(list(empty))}."
+        message = f"Units without a region: {listing(list(empty))} ({len(empty)} of {len(regions)})."
         findings.error("region-missing", message, "Write one for each.", where)
     return neuroids.assign(region=regions.astype(object))

@@ -123,7 +123,7 @@ def _examine_header(name: str, header: list[str], required: Sequence[str], findi
         findings.error(
             "column-missing",
             f"There is no column {' and no column '.join(map(repr, missing))} among {listing(named, 8)}.",
-            " ".join(["Add it, or rename the one that it is.", *[f"{hint} (is there)" for hint in hints]]),
+            " ".join(["Add it, or rename a column.", *hints]),
             name,
         )
     return not twice and not missing

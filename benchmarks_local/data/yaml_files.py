@@ -43,7 +43,8 @@ def read_yaml(text: str) -> dict[str, Any]:
             raise ValueError(f"the key {', '.join(twice)} is there more than once")
         found = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        told = " ".join(str(error).split()).replace('in "<unicode string>", ', "on ")
+        raise ValueError(told) from error
     if found is None:
         return {}
     if not isinstance(found, dict):

@@ -15,7 +15,7 @@ from ..metrics import Moments
 
 __all__ = ["WORK_BYTES", "layer_columns", "moments_of", "values_of"]
 
-WORK_BYTES = 192 * 2**20  # three blocks: as they were read, in double precision, and centred
+WORK_BYTES = 96 * 2**20  # three blocks: as they were read, in double precision, and centred
 _BLOCK_BYTES = WORK_BYTES // 3
 
 _DIMENSIONS = ("presentation", "neuroid")

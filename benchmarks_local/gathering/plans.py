@@ -11,9 +11,9 @@ from adapters.planning import LayerCost
 
 from .windows import UnitWindow, next_window
 
-__all__ = ["GatheringPlan", "LayerPart", "fill_passes", "unit_bytes"]
+__all__ = ["LABEL_BYTES", "GatheringPlan", "LayerPart", "fill_passes", "unit_bytes"]
 
-_LABEL_BYTES = 20  # per unit: the codes of its labels, as in `adapters.planning`
+LABEL_BYTES = 20  # per unit: the codes of its labels, as in `adapters.planning`
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class GatheringPlan:
     base_bytes : int
         What the process holds already.
     fixed_bytes : int
-        Beside the values: batches, the widest layer's output, the block that is worked on.
+        Beside what is named here: batches, the widest layer's output, the block that is worked on; with a store also
+        labels, and values on their way to and from the disk.
     gram_bytes : int
         Of the inner products, which stay.
     kept_bytes : int
@@ -68,6 +69,8 @@ class GatheringPlan:
         The most that the process may hold; None where the system does not say what is free.
     store : str or None
         Where activations are kept; None keeps none.
+    run_budget_bytes : int or None
+        With a store: the most that the process may hold while the model runs; None where nobody said.
     """
 
     model: str
@@ -82,6 +85,7 @@ class GatheringPlan:
     panel_bytes: int = 0
     budget_bytes: int | None = None
     store: str | None = None
+    run_budget_bytes: int | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -103,8 +107,8 @@ class GatheringPlan:
         """Bytes that the process holds at the highest point."""
         steady = self.base_bytes + self.fixed_bytes + self.gram_bytes + self.kept_bytes
         if self.store is not None:
-            return steady + self.panel_bytes + self.n_units * _LABEL_BYTES
-        return steady + max(unit_bytes(self.n_presentations) * _units(parts) for parts in self.passes)
+            return steady
+        return steady + unit_bytes(self.n_presentations) * max((_units(parts) for parts in self.passes), default=0)
 
     def __str__(self) -> str:
         n_layers = len(self.layers)
@@ -125,7 +129,7 @@ class GatheringPlan:
 
 def unit_bytes(n_presentations: int) -> int:
     """Return what one unit takes while it is read: its values, float32, and its label."""
-    return 4 * n_presentations + _LABEL_BYTES
+    return 4 * n_presentations + LABEL_BYTES
 
 
 def fill_passes(

@@ -21,7 +21,7 @@ from adapters.store.labelled import open_labelled
 from ..errors import ScoringError
 from ..metrics import Features
 from .naming import ids_of_files
-from .preparing import budget_of, plan_of_costs
+from .preparing import budget_of, plan_from_disk
 from .streaming import features_of
 
 __all__ = ["gather_stored", "stored_stimulus_ids"]
@@ -78,7 +78,7 @@ def gather_stored(
     )
     cost = Plan(entry.key[:12], costs, n_rows, n_rows, 1, 0, passes=(tuple(wanted),), store=str(entry.path))
     base = used_memory()
-    plan = plan_of_costs(cost, budget_of(memory, base), base, keep_values, run_bytes=0)
+    plan = plan_from_disk(cost, budget_of(memory, base), base, keep_values)
     return features_of(activations, wanted, keep_values, panel_bytes=plan.panel_bytes)
 
 

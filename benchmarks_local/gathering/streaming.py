@@ -16,7 +16,7 @@ from ..errors import ScoringError
 from ..metrics import Features, Moments
 from .accumulating import layer_columns, moments_of, values_of
 from .plans import GatheringPlan, LayerPart
-from .preparing import plan_gathering
+from .preparing import layers_to_keep, plan_gathering
 
 __all__ = ["features_of", "gather"]
 
@@ -47,7 +47,7 @@ def gather(
         Keep the activations there: one pass, and none for what is there already. The environment variable
         ``BRAIN_ADAPTERS_STORE`` is not asked.
     keep_values : sequence of str
-        Layers whose values stay in memory beside the inner products, as `neuron_to_neuron` needs them.
+        Layers, or globs, whose values stay in memory beside the inner products, as `neuron_to_neuron` needs them.
 
     Returns
     -------
@@ -74,9 +74,9 @@ def gather(
         stimuli = as_stimuli(stimuli)  # once, not with every pass
     plan = plan_gathering(extractor, stimuli, layers, memory=memory, store=store, keep_values=keep_values)
     if plan.store is not None:
-        left = None if plan.budget_bytes is None else max(plan.budget_bytes - plan.gram_bytes - plan.panel_bytes, 1)
-        activations = extractor(stimuli, list(plan.layers), store=store, memory=left)
+        activations = extractor(stimuli, list(plan.layers), store=store, memory=plan.run_budget_bytes)
         return features_of(activations, plan.layers, keep_values, panel_bytes=plan.panel_bytes)
+    keep = layers_to_keep(plan.layers, keep_values)
     moments: dict[str, Moments] = {}
     kept: dict[str, Features] = {}
     with _batches_of(extractor, plan):
@@ -85,7 +85,7 @@ def gather(
             columns = layer_columns(activations)
             for part in parts:
                 where = _columns_of(columns, part.layer)
-                if part.layer in keep_values:
+                if part.layer in keep:
                     kept[part.layer] = Features.of(values_of(activations, where, part.layer))
                     continue
                 found = moments_of(activations, where, part.layer)
@@ -121,9 +121,10 @@ def features_of(
         If a layer is not there, or a value is NaN or infinite.
     """
     columns, features = layer_columns(activations), {}
+    keep = layers_to_keep(layers, keep_values)
     for layer in layers:
         where = _columns_of(columns, layer)
-        if layer in keep_values:
+        if layer in keep:
             features[layer] = Features.of(values_of(activations, where, layer))
         else:
             features[layer] = Features.from_moments(moments_of(activations, where, layer, panel_bytes=panel_bytes))

@@ -12,10 +12,8 @@ __all__ = ["CrossProducts", "fit_pls"]
 
 _MAX_ITERATIONS = 500  # this and the next as in scikit-learn's PLSRegression
 _TOLERANCE = 1e-6
-_EPS = np.finfo(np.float64).eps
-_VANISHED = 1e-12  # of a target's largest value: less is rounding
-_SUSPICIOUS = 1e-10  # of a target's sum of squares: below, differences of sums of squares say nothing any more
-_EXHAUSTED = 100 * _EPS  # of the largest square of a source: less is rounding
+_EXHAUSTED = 2e-14  # of the largest square of a source: less is rounding in values of single precision
+_EXPLAINED = 1e-26  # of the squared cross products: less is rounding
 _STALE = 0.1  # an updated matrix that shrank to this share is computed anew, before rounding tells
 
 Floats = NDArray[np.float64]
@@ -33,20 +31,14 @@ class CrossProducts:
         Multiplies an array of shape (n_features,) with the products of the source with itself.
     largest_square : float
         Largest sum of squares of a feature, or an upper bound within a factor of the number of features.
-    source : callable
-        Returns the source, shape (n_train, n_features); asked for only where a target is nearly explained.
-    target : array of shape (n_train, n_targets), float64
-        The target.
-    magnitude : array of shape (n_targets,), float64
-        Largest absolute value of each target before it was centred.
+    first_target : int
+        The target that the iteration starts with: the first that varies.
     """
 
     cross: Floats
     times: Callable[[Floats], Floats]
     largest_square: float
-    source: Callable[[], Floats]
-    target: Floats
-    magnitude: Floats
+    first_target: int
 
 
 def fit_pls(data: CrossProducts, n_components: int) -> tuple[Floats, int]:
@@ -56,7 +48,10 @@ def fit_pls(data: CrossProducts, n_components: int) -> tuple[Floats, int]:
     ``PLSRegression(scale=False)``. That stop is loose (squared change of the weights below 1e-6), so the result depends
     on the iteration: one with exact singular vectors differs by up to 1e-3 in the correlation of a neuroid. Here the
     iteration multiplies with the products of the cross products, of shape (n_targets, n_targets) or (n_features,
-    n_features), whichever is smaller, and the data are never deflated.
+    n_features), whichever is smaller, and the data are never deflated. It ends where the source is used up, e.g. with
+    17 components of 18 training stimuli, or the target is explained: one component more would divide rounding errors
+    by each other. scikit-learn ends where all that is left of the target is below 2e-15, and not where units say the
+    same but for rounding in single precision, which it then fits.
 
     Parameters
     ----------
@@ -80,16 +75,12 @@ def fit_pls(data: CrossProducts, n_components: int) -> tuple[Floats, int]:
     n_features, n_targets = data.cross.shape
     rotations, loadings = np.zeros((n_features, n_components)), np.zeros((n_features, n_components))
     target_loadings = np.zeros((n_targets, n_components))
-    power, rest = _PowerIteration(data.cross), _Rest(data)
-    found = 0
+    power, found = _PowerIteration(data.cross), 0
+    all_products = power.trace
     for k in range(n_components):
-        vanished = rest.vanished(rotations[:, :k], target_loadings[:, :k])
-        if vanished.all():
+        if not power.trace > _EXPLAINED * all_products:
             break
-        if data.cross[:, vanished].any():
-            data.cross[:, vanished] = 0.0
-            power.restart()
-        weights = power.weights(int(np.argmin(vanished)))
+        weights = power.weights(data.first_target)
         rotation = weights - rotations[:, :k] @ (loadings[:, :k].T @ weights)
         products = data.times(rotation)
         square = float(rotation @ products)
@@ -97,7 +88,6 @@ def fit_pls(data: CrossProducts, n_components: int) -> tuple[Floats, int]:
             break  # the weights, of length 1, lie in what earlier components used up
         loading, target_loading = products / square, data.cross.T @ rotation / square
         power.deflate(products, target_loading)
-        rest.deflate(rotation, square, target_loading)
         rotations[:, k], loadings[:, k], target_loadings[:, k] = rotation, loading, target_loading
         found = k + 1
     return rotations[:, :found] @ target_loadings[:, :found].T, found
@@ -114,7 +104,12 @@ class _PowerIteration:
     def restart(self) -> None:
         """Compute the products anew."""
         self._products = self._cross.T @ self._cross if self._is_on_targets else self._cross @ self._cross.T
-        self._trace = float(np.trace(self._products))
+        self._restarted_at = self.trace
+
+    @property
+    def trace(self) -> float:
+        """The sum of the squared cross products."""
+        return float(np.trace(self._products))
 
     def weights(self, start: int) -> Floats:
         """Return the weights that the iteration which begins with target ``start`` stops at; zero where all are."""
@@ -161,35 +156,5 @@ class _PowerIteration:
         self._products -= update
         self._products -= update.T
         self._cross -= np.outer(products, target_loading)
-        if not np.trace(self._products) > _STALE * self._trace:
+        if not self.trace > _STALE * self._restarted_at:
             self.restart()
-
-
-class _Rest:
-    """What is left of the targets: sums of squares while they tell, the values themselves where a target vanishes."""
-
-    def __init__(self, data: CrossProducts) -> None:
-        self._data = data
-        largest = np.abs(data.target).max(axis=0)
-        self._floor = np.maximum(_VANISHED * largest, 10 * _EPS * np.maximum(1.0, data.magnitude))
-        self._vanished = largest < self._floor
-        self._squares = (data.target**2).sum(axis=0)
-        self._suspicious = _SUSPICIOUS * self._squares
-        self._values: Floats | None = None
-
-    def vanished(self, rotations: Floats, target_loadings: Floats) -> NDArray[np.bool_]:
-        """Tell which targets are explained but for rounding, given the components so far."""
-        is_suspicious = ~self._vanished & (self._squares <= self._suspicious)
-        if self._values is None and is_suspicious.any():
-            self._source = self._data.source()
-            self._values = self._data.target - self._source @ rotations @ target_loadings.T
-        if self._values is not None:
-            self._vanished |= np.abs(self._values).max(axis=0) < self._floor
-            self._values[:, self._vanished] = 0.0
-        return self._vanished
-
-    def deflate(self, rotation: Floats, square: float, target_loading: Floats) -> None:
-        """Take a component out."""
-        self._squares -= square * target_loading**2
-        if self._values is not None:
-            self._values -= np.outer(self._source @ rotation, target_loading)

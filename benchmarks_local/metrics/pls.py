@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from .splits import Splits
 __all__ = ["N_COMPONENTS", "pls_predictions"]
 
 N_COMPONENTS = 25
+_IMPRECISE = 1e-6  # of the largest square: less is a small difference of large products
 _WORTH_SHARING = 4  # splits: from here on, products over all stimuli cost less than products with each split's
 
 Floats = NDArray[np.float64]
@@ -50,9 +52,8 @@ def pls_predictions(
         shared = _Shared(
             x, target - means, is_orthogonal=not features.is_tall, is_worth_it=len(splits) >= _WORTH_SHARING
         )
-        magnitude = np.abs(target).max(axis=0)
         for train, test in splits:
-            products, x_mean, y_mean = shared.of_split(train, magnitude)
+            products, x_mean, y_mean = shared.of_split(train, _first_varying(target[train]))
             coefficients, n_found = fit_pls(products, min(n_components, x.shape[1], len(train) - 1))
             found.append(((x[test] - x_mean) @ coefficients + (y_mean + means), n_found))
     return found
@@ -72,29 +73,36 @@ class _Shared:
             self._times = (x.T @ x).__matmul__
         self._cross = x.T @ y if self._is_shared else None
 
-    def of_split(self, train: NDArray[np.intp], magnitude: Floats) -> tuple[CrossProducts, Floats, Floats]:
+    def of_split(self, train: NDArray[np.intp], first_target: int) -> tuple[CrossProducts, Floats, Floats]:
         """Return the products of the training rows, and the means over these."""
         x, y = self._x, self._y
         x_mean, y_mean, n_train = x[train].mean(axis=0), y[train].mean(axis=0), len(train)
-        target = y[train] - y_mean
         left_out = np.ones(len(x), dtype=bool)
         left_out[train] = False
         rest = x[left_out]
         if self._cross is None or 2 * len(rest) > n_train or len(rest) + n_train != len(x):
-            centred = x[train] - x_mean
-            return _of_rows(centred, target, magnitude), x_mean, y_mean
-        all_times = self._times
+            return _of_rows(x[train] - x_mean, y[train] - y_mean, first_target), x_mean, y_mean
+        all_times, largest = self._times, float(self._squares.max(initial=0.0))
+
+        @cache
+        def centred() -> Floats:
+            return np.asarray(x[train] - x_mean)
 
         def times(vector: Floats) -> Floats:
             product: Floats = all_times(vector) - rest.T @ (rest @ vector)
-            return product - n_train * float(x_mean @ vector) * x_mean
+            product -= n_train * float(x_mean @ vector) * x_mean
+            if vector @ product > _IMPRECISE * largest * float(vector @ vector):
+                return product
+            return np.asarray(centred().T @ (centred() @ vector))
 
         cross = self._cross - rest.T @ y[left_out] - n_train * np.outer(x_mean, y_mean)
-        largest = float(self._squares.max(initial=0.0))
-        products = CrossProducts(cross, times, largest, lambda: x[train] - x_mean, target, magnitude)
-        return products, x_mean, y_mean
+        return CrossProducts(cross, times, largest, first_target), x_mean, y_mean
 
 
-def _of_rows(x: Floats, y: Floats, magnitude: Floats) -> CrossProducts:
+def _of_rows(x: Floats, y: Floats, first_target: int) -> CrossProducts:
     largest = float((x**2).sum(axis=0).max(initial=0.0))
-    return CrossProducts(x.T @ y, lambda vector: x.T @ (x @ vector), largest, lambda: x, y, magnitude)
+    return CrossProducts(x.T @ y, lambda vector: x.T @ (x @ vector), largest, first_target)
+
+
+def _first_varying(target: Floats) -> int:
+    return int(np.argmax((target != target[:1]).any(axis=0)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks_local.board import Job, JobError, JobTable, content_of
+from benchmarks_local.board.working import Orders, work
 
 
 @pytest.fixture
@@ -109,6 +110,12 @@ def test_a_job_that_ends_its_process_twice_has_failed(table: JobTable):
     table.free_abandoned()
     assert states(table, [number]) == ["waiting"]
     assert list((table.folder / ".workers").iterdir()) == []
+
+
+def test_nothing_is_begun_for_a_parent_that_has_gone(table: JobTable):
+    ids = table.add([Job("a", "x")])
+    work(Orders(str(table.folder), "orphan", ids, [], parent=-1))
+    assert states(table, ids) == ["waiting"]
 
 
 def test_a_file_that_is_no_table(tmp_path: Path):

@@ -85,19 +85,30 @@ def test_the_policy_allows_exactly_what_is_in_the_page():
         assert f"{source} 'sha256-{digest}'" in policy
 
 
+@pytest.mark.parametrize("nasty", ["\ud800", "\x00\x1b[2J", "\u2028", ""])
+def test_what_cannot_be_shown_is_spelled_out(nasty: str):
+    page = page_with_everywhere(HOSTILE + nasty)
+    assert page.encode("utf-8")
+    assert all(each.isprintable() or each == "\n" for each in page)
+    structure_of(page)
+
+
 def test_hostile_text_is_escaped_wherever_it_comes_from():
-    parts = {name: HOSTILE for name in ("region", "metric", "formula", "layer", "error_kind")}
-    hostile = record(HOSTILE, HOSTILE, **parts, ties=[HOSTILE, "conv"], flags=[HOSTILE], splits=HOSTILE)
-    hostile["layers"] = [layer(HOSTILE, 0.6, flags=[HOSTILE]), layer("conv", 0.5)]
-    hostile["intervals"] = {HOSTILE: {"low": 0.1, "high": 0.2, "level": 0.95}}
-    hostile["provenance"] = {HOSTILE: HOSTILE, "versions": {HOSTILE: HOSTILE}, "created": HOSTILE, "x": [HOSTILE]}
-    page = page_of(hostile, title=HOSTILE, damaged={HOSTILE: HOSTILE})
+    page = page_with_everywhere(HOSTILE)
     assert "<img" not in page
-    assert "\u202e" not in page
     assert "{{7*7}}" in page  # text, which no template computes
     assert page.count("</script>") == 1
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 15
-    structure_of(page)
+
+
+def page_with_everywhere(text: str) -> str:
+    """Return the page of a record that has a text wherever a record can have one."""
+    parts = {name: text for name in ("region", "metric", "formula", "layer", "error_kind")}
+    made = record(text, text, **parts, ties=[text, "conv"], flags=[text], splits=text)
+    made["layers"] = [layer(text, 0.6, flags=[text]), layer("conv", 0.5)]
+    made["intervals"] = {text: {"low": 0.1, "high": 0.2, "level": 0.95}}
+    made["provenance"] = {text: text, "versions": {text: text}, "created": text, "x": [text]}
+    return page_of(made, title=text, damaged={text: text})
 
 
 def test_the_numbers_of_the_records_are_there():
@@ -172,8 +183,11 @@ def test_histogram_counts_every_neuroid():
     values = np.random.default_rng(0).uniform(-0.2, 1, 500).tolist()
     ids = [str(i) for i in range(502)]
     found = Record.from_data(record(neuroids={"neuroid_id": ids, "raw": [*values, None, 1.0], "ceiling": []}))
-    counts = [int(each.find("title").text.rpartition(" ")[2]) for each in drawn(histogram(found), "rect", "bar")]
-    assert sum(counts) == 501
+    bars = drawn(histogram(found), "rect", "bar")
+    counts = np.array([int(each.find("title").text.rpartition(" ")[2]) for each in bars])
+    assert counts.sum() == 501
+    heights = np.array([float(each.get("height")) for each in bars])
+    np.testing.assert_allclose(heights / heights.max(), counts / counts.max(), atol=1e-3)
     (median,) = [each for each in ET.fromstring(histogram(found)).iter("text") if each.get("class") == "note"]
     assert median.text == f"median {np.median([*values, 1.0]):.3f}"
 

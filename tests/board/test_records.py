@@ -65,6 +65,7 @@ def test_null_is_not_zero(tmp_path: Path):
         ({"benchmark": None}, ["benchmark is None; expected a text"]),
         ({"value": "0.4"}, ["value is '0.4'; expected a finite number, or null"]),
         ({"value": True}, ["value is True"]),
+        ({"value": 10**400}, ["value is 1000", "expected a finite number"]),
         ({"error": math.inf}, ["error is inf"]),
         ({"layers": {}}, ["layers is {}; expected a list"]),
         ({"layers": [3]}, ["layers[0] is 3; expected an object"]),

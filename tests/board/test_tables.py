@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks_local.board import Board, Record, as_csv, as_json, as_markdown, as_text, make_board
 
-from .making import HOSTILE, record
+from .making import HOSTILE, interval, record
 
 
 @pytest.fixture
@@ -99,3 +99,11 @@ def test_numbers_that_are_not_mixed_are_named():
     text = as_text(make_board([Record.from_data(each) for each in records], parity=None))
     assert "Formula: r2/c and s/sqrt(c). Parity: none." in text
     assert "The records hold no interval of one kind" in text
+
+
+def test_scores_beside_their_interval_are_counted():
+    beside = record("a", "D.V1-pls", 0.5, intervals={"unit bootstrap": interval(0.6, 0.05)})
+    inside = record("a", "D.IT-pls", 0.5, intervals={"unit bootstrap": interval(0.5, 0.05)})
+    text = as_text(make_board([Record.from_data(each) for each in (beside, inside)]))
+    assert "1 of 2 scores lie beside their interval" in text
+    assert "beside" not in as_text(make_board([Record.from_data(inside)]))

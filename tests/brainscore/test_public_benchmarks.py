@@ -175,6 +175,15 @@ def test_a_model_without_a_layer_for_the_region(majajhong: Any, extractor: Any):
     assert "Pass layer=, or register the model with region_layer_map={'IT': ...}." in str(error.value)
 
 
+def test_a_damaged_file_is_named(majajhong: Any, extractor: Any, home: Path):
+    (path,) = home.glob("*/stimulus_hvm-public.csv")
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(PublicDataMissingError, match=f"{path} has not the checksum that {IT} expects") as error:
+        score_public(extractor, IT, layer="conv")
+    assert str(error.value).endswith("/brainio-brainscore/stimulus_hvm-public.csv.")
+    assert "SHA1 mismatch" in str(error.value.__cause__)
+
+
 def trials(stimuli: Any) -> Any:
     """Return answers of people who mostly see what is there: 12 trials per image and distractor."""
     rng, rows = np.random.default_rng(4), []
@@ -190,6 +199,7 @@ def trials(stimuli: Any) -> Any:
     return assembly
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")  # of an object with itself, in Brain-Score
 def test_behavior_from_a_loader_of_ones_own(
     home: Path, tmp_path: Path, extractor: Any, monkeypatch: pytest.MonkeyPatch
 ):

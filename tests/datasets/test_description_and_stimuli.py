@@ -98,7 +98,7 @@ ZERO = "0" * 64
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     # dataset.yaml
     "description-missing": (lambda folder: (folder / "dataset.yaml").unlink(), "There is no dataset.yaml"),
-    "description-unreadable": (yaml("name: my_recordings", "name: [my"), "not readable"),
+    "description-unreadable": (yaml("name: my_recordings", "name: [my"), "on line 1, column 7"),
     "description-unreadable alias": (yaml("species: macaque", "a: &x [1]\nb: *x"), "aliases"),
     "description-unreadable twice": (yaml("species: macaque", "name: again"), "the key name is there more"),
     "description-unreadable list": (
@@ -119,7 +119,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "description-name number": (yaml("name: my_recordings", "name: 0042"), "The name is 34"),
     "description-key": (yaml("species: macaque", "spieces: macaque"), "'spieces' means nothing"),
     "description-regions": (yaml("[V4, IT]", "[4, IT]"), "regions is [4, 'IT']"),
-    "description-kind": (yaml("kind: neural", "kind: nerual"), "kind is nerual"),
+    "description-kind": (yaml("kind: neural", "kind: nerual"), "kind is 'nerual'"),
     "kind-missing": (yaml("kind: neural", "kind: [neural, behaviour]"), "none of trials.csv, triplets.csv"),
     "visual-degrees": (yaml("visual_degrees: 8\n", ""), "visual_degrees is not given"),
     "visual-degrees text": (yaml("visual_degrees: 8", "visual_degrees: 8 deg"), "'8 deg'"),
@@ -146,6 +146,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "id-empty": (cell(3, 0, ""), "empty on line 4"),
     "stimulus-duplicate": (cell(3, 0, "0000"), "0000 is there again on line 4"),
     "filename-outside": (cell(2, 1, "../../secret.png"), "../../secret.png"),
+    "filename-outside detour": (cell(2, 1, "../stimuli/0001.png"), "../stimuli/0001.png"),
     "filename-outside absolute": (cell(2, 1, "/etc/hostname"), "/etc/hostname"),
     "filename-outside drive": (cell(2, 1, r"C:\images\0001.png"), r"C:\images\0001.png"),
     "filename-outside backslash": (cell(2, 1, r"..\..\x.png"), r"..\..\x.png"),

@@ -192,3 +192,29 @@ def test_files_without_a_header(tmp_path: Path, content: bytes):
     path.write_bytes(content)
     assert read_table(path, ["stimulus_id"], findings) is None
     assert [finding.code for finding in findings] == ["table-empty"]
+
+
+@pytest.mark.parametrize("labels", [["10", "9", "2"], ["2.0", "10.5", "1.5"], ["third", "first", "second"]])
+def test_repetitions_are_ordered_by_number_or_as_they_appear(folder: Path, labels: list[str]):
+    lines = read_rows(folder / "responses.csv")
+    for line in lines[1:]:
+        line[3] = labels[int(line[3])]
+    write_rows(folder / "responses.csv", lines)
+    assert validate_dataset(folder) == []
+    order = np.argsort([float(label) for label in labels]) if labels[0] != "third" else np.arange(3)
+    np.testing.assert_array_equal(load_dataset(folder).recordings.values, responses()[order])
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"a,u,high\n" + b"a,u,1\n" * 5000 + b"caf\xe9,u,1\n", "table-encoding"),
+        (b"a,u,1,2\na,u,1\n" + b"a" * 200_000 + b",u,1\n", "table-malformed"),
+        (b'a,u,"1\n' + b"a,u,1\n" * 10, "response-number"),
+    ],
+)
+def test_a_second_fault_does_not_hide_the_first(tmp_path: Path, body: bytes, code: str):
+    path, findings = tmp_path / "responses.csv", Findings()
+    path.write_bytes(b"stimulus_id,neuroid_id,response\n" + body)
+    assert read_long_table(path, findings) is None
+    assert [finding.code for finding in findings] == [code]

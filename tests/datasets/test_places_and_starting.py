@@ -54,6 +54,8 @@ def test_found_where_they_are_kept(folder: Path, tmp_path: Path, monkeypatch: py
     assert find_dataset("third") == find_dataset(str(work / "third")) == (work / "third").resolve()
     monkeypatch.setenv("BRAIN_ADAPTERS_DATA", str(tmp_path / "lab" / "y"))
     assert find_dataset("fourth") == (tmp_path / "lab" / "y").resolve()
+    (tmp_path / "lab" / "y" / "dataset.yaml").write_text("name: second\n")
+    assert find_dataset("second") == (tmp_path / "lab" / "y").resolve()  # of two the first
     with pytest.raises(DatasetNotFoundError, match=r"Did you mean 'my_recordings'\?"):
         find_dataset("my_recording")
 

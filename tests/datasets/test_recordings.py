@@ -11,6 +11,7 @@ import pytest
 
 from adapters.errors import AdapterError
 from benchmarks_local.data import Dataset, DatasetError, Recordings, load_dataset
+from benchmarks_local.data.contents import Digest
 
 from .building import IDS, responses
 
@@ -117,6 +118,17 @@ def test_stimuli_go_to_models_with_their_files(folder: Path):
     assert stimuli.identifier == "my_recordings"
     assert stimuli.get_stimulus("0007") == folder / "stimuli" / "0007.png"
     assert list(stimuli["stimulus_id"]) == IDS
+
+
+def test_digest_knows_one_nan():
+    values = np.array([[0x7FF8000000000000, 0xFFF8000000000001]], dtype=np.uint64).view(np.float64)
+    digests = set()
+    for value in values.T:
+        digest = Digest()
+        digest.array("x", value[None])
+        digests.add(digest.hexdigest())
+    assert np.isnan(values).all()
+    assert len(digests) == 1
 
 
 CHANGES = {

@@ -12,7 +12,7 @@ from torch import nn
 import adapters
 from adapters.errors import BudgetError
 from benchmarks_local.errors import ScoringError
-from benchmarks_local.gathering import features_of, gather, plan_gathering
+from benchmarks_local.gathering import accumulating, features_of, gather, plan_gathering
 from benchmarks_local.metrics import get_metric
 
 from .networks import LAYERS, assert_gathered, centred_gram
@@ -25,6 +25,14 @@ def test_one_pass(extractor, images, expected):
     assert list(features) == LAYERS
     assert all(each.values is None for each in features.values())
     assert_gathered(features, expected(images))
+
+
+@pytest.mark.parametrize("n_columns", [1, 100, 1151])
+def test_blocks_add_up(extractor, images, expected, monkeypatch, n_columns):
+    """A layer is worked on in blocks of units; no toy is as wide as the block that there really is."""
+    monkeypatch.setattr(accumulating, "_BLOCK_BYTES", 8 * 9 * n_columns)
+    layers = ["conv2", "head"] if n_columns == 1 else LAYERS
+    assert_gathered(gather(extractor, images, layers), expected(images))
 
 
 def test_globs_and_order(extractor, images, expected):
@@ -47,6 +55,11 @@ def test_several_passes(extractor, images, expected, budget_for, n_units):
     assert extractor.batch_size == 4
 
 
+def test_stimuli_that_can_be_taken_only_once(extractor, images, expected, budget_for):
+    memory = budget_for(1300, extractor, images, LAYERS)
+    assert_gathered(gather(extractor, iter(images), LAYERS, memory=memory), expected(images))
+
+
 def test_subsets_share_the_inner_products(extractor, images, expected):
     features, rows = gather(extractor, images, ["conv2"])["conv2"], np.array([7, 1, 4, 2])
     np.testing.assert_allclose(features.subset(rows).gram, centred_gram(expected(images)["conv2"][rows]), atol=1e-4)
@@ -63,9 +76,14 @@ def test_values_that_are_kept(extractor, images, expected):
     assert get_metric("neuron_to_neuron")(features["pool"], target, splits=splits).value > 0.999
 
 
+def test_globs_of_values_that_are_kept(extractor, images):
+    features = gather(extractor, images, LAYERS, keep_values=["conv*", "head"])
+    assert [layer for layer, each in features.items() if each.values is not None] == ["conv1", "conv2", "head"]
+
+
 def test_values_that_do_not_fit(extractor, images, budget_for):
     memory = budget_for(10, extractor, images, LAYERS)
-    with pytest.raises(BudgetError, match=r"9 presentations in 5 layers need .*values of relu1 41\.5 kB") as it:
+    with pytest.raises(BudgetError, match=r"9 presentations need .*values of relu1 41\.5 kB") as it:
         gather(extractor, images, LAYERS, memory=memory, keep_values=["relu1"])
     assert "keep the values of fewer layers" in str(it.value)
 
@@ -92,7 +110,7 @@ def test_the_plan_says_what_will_happen(extractor, images, budget_for):
 
 def test_a_hook_gets_whole_layers(extractor, images, expected, budget_for):
     """A hook may do anything to the values, so that they are not cut before."""
-    memory = budget_for(1200, extractor, images, LAYERS)
+    memory = budget_for(1300, extractor, images, LAYERS)
     seen = {}
 
     def double(batch):

@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 
 import adapters
-from adapters.errors import LayerNotFoundError
+from adapters.errors import BudgetError, LayerNotFoundError
 from adapters.store import EntryNotFoundError, StoreReadError
 from benchmarks_local.errors import ScoringError
-from benchmarks_local.gathering import gather, gather_stored, plan_gathering, stored_stimulus_ids
+from benchmarks_local.gathering import (
+    accumulating,
+    features_of,
+    gather,
+    gather_stored,
+    plan_gathering,
+    stored_stimulus_ids,
+)
 
 from .networks import LAYERS, assert_gathered, centred_gram
 
@@ -45,7 +52,17 @@ def test_a_budget_with_a_store(extractor, images, expected, tmp_path, budget_for
     assert plan.store == str(tmp_path)
     assert f"kept in {tmp_path}" in str(plan)
     assert plan.panel_bytes > 0
+    assert plan.run_budget_bytes < memory
+    assert plan.peak_bytes <= memory
+    assert plan_gathering(extractor, images, LAYERS, store=tmp_path).run_budget_bytes is None
     assert_gathered(gather(extractor, images, LAYERS, memory=memory, store=tmp_path), expected(images))
+
+
+def test_blocks_from_the_disk_add_up(extractor, images, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(accumulating, "_BLOCK_BYTES", 8 * 9 * 100)
+    activations = extractor.to_store(images, LAYERS, tmp_path)
+    for panel_bytes in (0, 4 * 9 * 250):
+        assert_gathered(features_of(activations, LAYERS, panel_bytes=panel_bytes), expected(images))
 
 
 @pytest.mark.parametrize("given", ["path", "store", "entry"])
@@ -58,6 +75,12 @@ def test_without_the_model(extractor, images, expected, tmp_path, given):
     np.testing.assert_allclose(features["head"].values, expected(images)["head"], atol=1e-5)
     assert_gathered(features, expected(images))
     assert stored_stimulus_ids(stored).shape == (9,)
+
+
+def test_stored_values_that_do_not_fit(extractor, images, tmp_path):
+    extractor.to_store(images, ["pool"], tmp_path)
+    with pytest.raises(BudgetError, match=r"9 presentations need 1\.9 kB, the values of pool 10\.4 kB, .* is 1\.0 MB"):
+        gather_stored(tmp_path, memory="1MB", keep_values=["pool"])
 
 
 def test_stimuli_of_stored_activations(extractor, images, tmp_path):

@@ -42,7 +42,8 @@ FRAMEWORKS = {
     *("jax", "jaxlib", "flax", "equinox", "haiku", "onnx", "onnxruntime"),
 }
 BRAINSCORE = {"brainscore_vision", "brainscore_core", "brainio", "result_caching"}
-AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | {"sklearn", "scipy", "matplotlib", "h5netcdf", "netCDF4", "psutil", "yaml", "jinja2"}
+SCORING = {"sklearn", "scipy", "matplotlib", "yaml", "jinja2"}
+AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | SCORING | {"h5netcdf", "netCDF4", "psutil"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "misc"}
 # What runs code that came with data: no module of the library may ask for it.
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

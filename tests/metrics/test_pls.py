@@ -84,7 +84,7 @@ def test_eighteen_training_stimuli_have_seventeen_components() -> None:
 
 @pytest.mark.parametrize("p", [40, 400])
 def test_recordings_without_noise(p: int) -> None:
-    """The residuals vanish before 25 components are found: a component of rounding errors would be huge."""
+    """The residuals all but vanish before 25 components are found."""
     random = np.random.default_rng(5)
     source = random.normal(size=(120, p))
     target = source[:, :3] @ random.normal(size=(3, 6))
@@ -94,6 +94,31 @@ def test_recordings_without_noise(p: int) -> None:
         found = pls_predictions(Features.of(source), recordings, splits)
         for (ours, _), theirs in zip(found, predicted(source, recordings, splits), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_targets_that_are_explained_end_the_fit() -> None:
+    """Orthogonal units: each component takes one target out, and the fourth would be rounding."""
+    random = np.random.default_rng(7)
+    design = random.normal(size=(80, 30))
+    source = np.linalg.qr(design - design.mean(axis=0))[0]
+    target = source[:, :3] * [3.0, 2.0, 1.0]
+    splits = [(np.arange(80), np.arange(80))]
+    ((ours, n_components),) = pls_predictions(Features.of(source), target, splits)
+    assert n_components == 3
+    np.testing.assert_allclose(ours, target, atol=1e-10)
+    np.testing.assert_allclose(ours, predicted(source, target, splits)[0], atol=1e-10)
+
+
+def test_one_loud_unit() -> None:
+    """What it leaves when it is taken out is ten digits smaller than the cross products were."""
+    source, target = made(120, 40, 7)
+    source[:, 3] *= 1e5
+    target += source[:, [3]]
+    splits = shuffle_splits(120, n_splits=5)
+    for (ours, _), theirs in zip(
+        pls_predictions(Features.of(source), target, splits), predicted(source, target, splits), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12 * np.abs(theirs).max())
 
 
 def test_units_that_say_the_same_are_used_once() -> None:
@@ -107,6 +132,22 @@ def test_units_that_say_the_same_are_used_once() -> None:
     ):
         assert n_components == 8
         np.testing.assert_allclose(ours, theirs, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_splits", [2, 5], ids=["each split alone", "shared products"])
+@pytest.mark.parametrize(("noise", "n_components"), [(1e-4, 25), (0.0, 8)])
+def test_units_that_say_nearly_the_same(n_splits: int, noise: float, n_components: int) -> None:
+    """Small differences count; rounding in single precision, a ten millionth of the values, does not."""
+    random = np.random.default_rng(8)
+    narrow = random.normal(size=(100, 8))
+    target = narrow @ random.normal(size=(8, 4)) + random.normal(size=(100, 4))
+    source = (narrow @ random.normal(size=(8, 50)) + noise * random.normal(size=(100, 50))).astype(np.float32)
+    splits = shuffle_splits(100, n_splits=n_splits)
+    expected = predicted(source.astype(np.float64), target, splits, n_components)
+    found = pls_predictions(Features.of(source), target, splits)
+    for (ours, n_found), theirs in zip(found, expected, strict=True):
+        assert n_found == n_components
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_one_target_that_vanishes_stays_out_of_the_others() -> None:

@@ -59,6 +59,17 @@ def test_errors_of_left_out_rows_by_hand() -> None:
     assert alpha == alphas[int(np.argmin(errors))]
 
 
+def test_large_values_and_small_penalties() -> None:
+    """The penalties differ by 1e-12 of the sums of squares; solving for each left-out row in long double says .01."""
+    random = np.random.default_rng(0)
+    source = 1e5 * random.normal(size=(60, 400))
+    target = source @ random.normal(size=(400, 5))
+    ((_, alpha),) = ridgecv_predictions(
+        Features.of(source), target, [(np.arange(50), np.arange(50, 60))], alphas=(0.01, 1.0, 100.0, 1e6, 1e10, 1e12)
+    )
+    assert alpha == 0.01
+
+
 def test_penalties_are_those_of_brainscore() -> None:
     assert len(ALPHAS) == len(set(ALPHAS)) == 99
     assert (ALPHAS[0], ALPHAS[-1]) == (0.01, 1e7)

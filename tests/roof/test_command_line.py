@@ -10,7 +10,7 @@ import pytest
 
 from brain_adapters import __version__
 
-COMMANDS = ("list", "layers", "extract", "check", "package", "validate", "doctor")
+COMMANDS = ("list", "layers", "extract", "check", "score", "leaderboard", "package", "validate", "doctor")
 
 
 def test_help_names_every_command(run):

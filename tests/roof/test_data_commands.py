@@ -114,3 +114,14 @@ def test_what_cannot_be_loaded_is_not_shown(run: Callable, dataset: Path):
     assert result.exit_code == 2
     assert "has 1 error and was not loaded" in result.stderr
     assert "[image-missing]" in result.stderr
+
+
+def test_show_behavior_alone(run: Callable, dataset: Path):
+    (dataset / "responses.csv").unlink()
+    path = dataset / "dataset.yaml"
+    path.write_text(path.read_text().replace("regions: [V4, IT]", "kind: behavior"))
+    (dataset / "trials.csv").write_text("stimulus_id,truth,choice\nz00,zero,zero\nf01,four,seven\n")
+    assert run("data", "validate", dataset).exit_code == 0
+    lines = run("data", "show", dataset).stdout.splitlines()
+    assert "trials       2" in lines
+    assert not any(line.startswith("region") for line in lines)

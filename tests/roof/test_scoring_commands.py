@@ -149,7 +149,9 @@ def test_a_killed_run_goes_on_where_it_was(run, eyes: Path, tmp_path: Path):
     assert len((tmp_path / "eyes.log").read_text().split()) == 1
 
 
-def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path):
+def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     process = started(eyes, "slow_eyes")
     wait_for(tmp_path / "slow")
     os.killpg(process.pid, signal.SIGINT)
@@ -158,6 +160,7 @@ def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path):
     assert stdout == ""
     assert f"Interrupted; what was scored stays in {tmp_path / 'results'}" in stderr
     assert "Traceback" not in stderr
+    assert [each for each in (tmp_path / "temporary").iterdir() if "brain_adapters" in each.name] == []
 
 
 @pytest.mark.parametrize(

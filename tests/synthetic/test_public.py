@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from adapters.errors import MissingFrameworkError
@@ -61,3 +63,9 @@ def test_files_are_read_from_the_text_of_a_plugin(tmp_path, monkeypatch):
     first.path.parent.mkdir(parents=True)
     first.path.touch()
     assert first.is_here
+    assert not first.is_whole
+    whole = DataFile("empty.txt", "storage", hashlib.sha1(b"").hexdigest())
+    assert not whole.is_whole
+    whole.path.parent.mkdir()
+    whole.path.touch()
+    assert whole.is_whole
