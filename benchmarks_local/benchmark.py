@@ -50,6 +50,8 @@ class NeuralBenchmark:
         A ceiling that the recordings themselves cannot tell, NaN for none at all; None for split-half reliability.
     selection : array of shape (n_stimuli,), bool, or None
         The stimuli that a layer is chosen on, when it is scored on the others.
+    notes : sequence of str
+        What a reader of any score has to know of the recordings; goes into its flags.
     """
 
     identifier: str
@@ -63,6 +65,7 @@ class NeuralBenchmark:
     neuroid_ids: Sequence[str] = ()
     given_ceiling: float | None = None
     selection: NDArray[np.bool_] | None = None
+    notes: Sequence[str] = ()
 
     @cached_property
     def ceilings(self) -> CrossValidated:
@@ -166,7 +169,7 @@ class NeuralBenchmark:
                 "region": self.region,
                 "metric": self.metric,
                 "formula": metric.formula,
-                "flags": [*found.flags, *_flags(found.value, ceiling, value)],
+                "flags": [*self.notes, *found.flags, *self._split_flags, *_flags(found.value, ceiling, value)],
                 "splits": splits_digest(shuffle_splits(len(self.stimuli), self.labels)),
                 "neuroids": {"neuroid_id": list(self.neuroid_ids) or list(map(str, range(n_neuroids))), **per_neuroid},
                 "n_stimuli": len(self.stimuli),
@@ -219,9 +222,19 @@ class NeuralBenchmark:
 
     @property
     def labels(self) -> NDArray[Any] | None:
-        """What the splits are stratified on, one label per stimulus; None when there is nothing."""
-        is_there = self.strata is not None and self.strata in self.stimuli.columns
-        return np.asarray(self.stimuli[self.strata].values) if is_there else None
+        """What the splits are stratified on, one label per stimulus; None when there is nothing, or too little."""
+        if not self._has_strata:
+            return None
+        labels = np.asarray(self.stimuli[self.strata].values)
+        return labels if _can_be_split(labels) else None
+
+    @property
+    def _split_flags(self) -> list[str]:
+        return ["splits not stratified"] if self._has_strata and self.labels is None else []
+
+    @property
+    def _has_strata(self) -> bool:
+        return self.strata is not None and self.strata in self.stimuli.columns
 
 
 def _flags(raw: float, ceiling: float, value: float) -> list[str]:
@@ -234,3 +247,9 @@ def _flags(raw: float, ceiling: float, value: float) -> list[str]:
     elif value > 1:
         flags.append("above the ceiling")
     return flags
+
+
+def _can_be_split(labels: NDArray[Any]) -> bool:
+    """Tell whether a tenth of the stimuli can hold each label, and the rest as well."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(counts.min() >= 2 and len(counts) <= np.ceil(0.1 * len(labels)))

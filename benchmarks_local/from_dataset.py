@@ -11,7 +11,7 @@ from adapters.errors import did_you_mean, listing
 
 from .benchmark import NeuralBenchmark
 from .data import Dataset
-from .errors import BenchmarkNotFoundError
+from .errors import BenchmarkNotFoundError, ScoringError, counted
 from .metrics import shuffle_splits
 from .stimuli import stimulus_table
 
@@ -35,12 +35,15 @@ def neural_benchmark(dataset: Dataset, region: str, metric: str = "pls") -> Neur
     Returns
     -------
     NeuralBenchmark
-        ``<name>.<region>-<metric>``; several time bins are averaged.
+        ``<name>.<region>-<metric>``; several time bins are averaged. Units that did not see every stimulus are left
+        out, and counted in the flags of each score.
 
     Raises
     ------
     BenchmarkNotFoundError
         When the dataset has no recordings of the region.
+    ScoringError
+        When no unit saw every stimulus.
     """
     if dataset.recordings is None or region not in dataset.regions:
         hint = did_you_mean(region, dataset.regions)
@@ -50,19 +53,27 @@ def neural_benchmark(dataset: Dataset, region: str, metric: str = "pls") -> Neur
         )
     recordings = dataset.recordings.of_region(region)
     values = recordings.values if recordings.values.ndim == 3 else _mean_over_bins(recordings.values)
-    given = dataset.ceiling
+    is_complete = np.isfinite(values).any(axis=0).all(axis=0)
+    if not is_complete.any():
+        raise ScoringError(
+            f"None of the {counted(len(is_complete), 'unit')} in {region} of {dataset.name!r} saw every stimulus, so "
+            "none can be scored. Leave out the stimuli that few units saw; `brain-adapters data show` maps what is "
+            "missing."
+        )
+    n_left_out, given = int((~is_complete).sum()), dataset.ceiling
     return NeuralBenchmark(
         identifier=f"{dataset.name}.{region}-{metric}",
         region=region,
         stimuli=_stimuli(dataset),
-        recordings=values,
+        recordings=values[:, :, is_complete],
         visual_degrees=dataset.visual_degrees,
         time_bins=tuple((int(start), int(end)) for start, end in recordings.time_bins) or ((70, 170),),
         metric=metric,
         strata=dataset.stratify_on,
-        neuroid_ids=tuple(map(str, recordings.neuroids["neuroid_id"])),
+        neuroid_ids=tuple(map(str, recordings.neuroids["neuroid_id"][is_complete])),
         given_ceiling=None if given == "internal_consistency" else float("nan") if given == "none" else float(given),
         selection=selection_rows(dataset),
+        notes=[f"incomplete neuroids left out={n_left_out}"] if n_left_out else [],
     )
 
 
@@ -83,7 +94,9 @@ def selection_rows(dataset: Dataset) -> NDArray[np.bool_]:
     if "split" in stimuli.columns:
         return np.asarray(stimuli["split"].values == "train")
     column = dataset.stratify_on
-    strata = stimuli[column].values if column and column in stimuli.columns else None
+    strata = stimuli[column].to_numpy(dtype=object) if column and column in stimuli.columns else None
+    if strata is not None and np.unique(strata, return_counts=True)[1].min() < 2:
+        strata = None
     ((rows, _),) = shuffle_splits(len(stimuli), strata, n_splits=1, train_size=0.5, seed=_SPLIT_SEED)
     return np.isin(np.arange(len(stimuli)), rows)
 

@@ -180,3 +180,27 @@ def test_intervals_where_a_class_has_fewer_members_than_there_are_folds(
     saved(dataset, tmp_path / "saved")
     found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
     assert set(found.attrs["intervals"]) == {"unit bootstrap", "stimulus bootstrap"}
+
+
+def test_units_that_did_not_see_every_stimulus_are_left_out_and_counted(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    dataset.recordings.values[:, 3, 5] = np.nan
+    dataset.recordings.values[:2, 4, 6] = np.nan  # two of four repetitions are there
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
+    assert found.attrs["neuroids"]["neuroid_id"] == ["n4", "n6", "n7"]
+    assert "incomplete neuroids left out=1" in found.attrs["flags"]
+    dataset.recordings.values[:, 3] = np.nan
+    with pytest.raises(ScoringError, match=r"None of the 4 units in IT of 'Mine2026' saw every stimulus"):
+        neural_benchmark(dataset, "IT")
+
+
+def test_classes_that_a_half_cannot_be_stratified_on(tmp_path: Path, make_layer: Any, toy_extractor: Any) -> None:
+    """Eight classes fit into a tenth of all stimuli, not into a tenth of half of them."""
+    dataset = make_dataset(tmp_path / "made", make_layer(60, 2), split=False)
+    dataset.stimuli["object_name"] = [f"object{number % 8}" for number in range(N_STIMULI)]
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
+    assert "splits not stratified" in found.attrs["flags"]
+    assert np.isfinite(found.value)
