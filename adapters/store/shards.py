@@ -30,7 +30,7 @@ __all__ = ["UnfinishedShard"]
 # Small pieces are put together first: a call of the system costs as much as copying them.
 _FLUSH_BYTES, _LEAST_FLUSH_BYTES = 2**19, 2**16
 _PENDING_BYTES = 2**26  # of all layers together, where they are not very many
-_CONVERTED = 2**23  # bytes
+_CONVERTED = 2**22  # bytes
 
 
 class UnfinishedShard:
@@ -225,7 +225,7 @@ def _as_stored(values: np.ndarray, layer: LayerRecord) -> np.ndarray:
         return np.ascontiguousarray(values)
     with np.errstate(over="ignore", invalid="ignore"):
         stored = np.ascontiguousarray(values.astype(dtype))
-    if dtype.itemsize < values.dtype.itemsize:
+    if dtype.itemsize < values.dtype.itemsize and np.isinf(stored).any():
         became_infinite = np.isinf(stored) & np.isfinite(values)
         if became_infinite.any():
             largest = float(np.abs(values[became_infinite]).max())
