@@ -15,6 +15,7 @@ from .calls import Call, Shifts, read_into_memory
 from .contract import Adapter
 from .decoding import OnError
 from .guessing import guess_preprocessing, image_shape_of
+from .keying import model_key
 from .layers import Layers, resolve
 from .microsaccades import spiral
 from .planning import Plan, RunReport, WeightsFile
@@ -208,6 +209,16 @@ class ActivationsExtractor(BrainScoreSurface):
         if self._preprocessing is None:
             self._preprocessing = self.adapter.preprocessing() or guess_preprocessing(self.adapter)
         return self._preprocessing
+
+    def fingerprint(self) -> str:
+        """Name the model by its content: the same weights, structure and preprocessing give the same 64 digits.
+
+        Raises
+        ------
+        NotFingerprintable
+            If a part of it cannot be told by its content; names the part.
+        """
+        return model_key(self.adapter, self.preprocessing, image_shape_of(self.preprocessing, self.adapter, ()))
 
     def plan(
         self,

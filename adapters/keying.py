@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .callables import Preprocess
 from .calls import Call
+from .contract import Adapter
 from .fingerprints import (
     SEMANTICS,
+    key_of,
     layer_recipe,
     model_recipe,
     numerics_recipe,
@@ -20,7 +23,7 @@ from .presenting import Presented
 from .store import LayerRecord
 from .store.layout import StorageType
 
-__all__ = ["layer_records", "presentations_of", "recipe_of", "row_map_of"]
+__all__ = ["layer_records", "model_key", "presentations_of", "recipe_of", "row_map_of"]
 
 
 def recipe_of(call: Call, *, policy: Policy = "exact") -> dict[str, Any]:
@@ -51,6 +54,18 @@ def recipe_of(call: Call, *, policy: Policy = "exact") -> dict[str, Any]:
         "trials": trials,
         "numerics": numerics_recipe(call.adapter, batch_size=call.batch_size, policy=policy),
     }
+
+
+def model_key(adapter: Adapter, preprocess: Preprocess, image_shape: tuple[int, ...]) -> str:
+    """Name a model by its content: weights, structure, preprocessing; 64 hexadecimal digits.
+
+    Raises
+    ------
+    NotFingerprintable
+        If something cannot be told by its content.
+    """
+    model, preprocessing = model_recipe(adapter, image_shape), preprocessing_recipe(preprocess)
+    return key_of({"semantics": SEMANTICS, "model": model, "preprocessing": preprocessing})
 
 
 def layer_records(call: Call, dtype: StorageType = "float32") -> list[LayerRecord]:

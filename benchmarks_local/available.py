@@ -115,9 +115,12 @@ def _of_dataset(place: Path, region: str, metric: str) -> Scorer:
         )
     get_metric(metric)
     benchmark = neural_benchmark(dataset, region, metric)
-    return lambda model, options, folder: replace(
-        _neural(model, benchmark, options, folder), provenance={"dataset": dataset.digest}
-    )
+
+    def run(model: Any, options: ScoringOptions, folder: Path) -> Score:
+        score = _neural(model, benchmark, options, folder)
+        return replace(score, provenance={**score.provenance, "dataset": dataset.digest})
+
+    return run
 
 
 def _neural(model: Any, benchmark: NeuralBenchmark, options: ScoringOptions, folder: Path) -> Score:

@@ -53,7 +53,7 @@ def neural_benchmark(dataset: Dataset, region: str, metric: str = "pls") -> Neur
         )
     recordings = dataset.recordings.of_region(region)
     values = recordings.values if recordings.values.ndim == 3 else _mean_over_bins(recordings.values)
-    is_complete = np.isfinite(values).any(axis=0).all(axis=0)
+    is_complete = np.asarray(np.isfinite(values).any(axis=0).all(axis=0))
     if not is_complete.any():
         raise ScoringError(
             f"None of the {counted(len(is_complete), 'unit')} in {region} of {dataset.name!r} saw every stimulus, so "

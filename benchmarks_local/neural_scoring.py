@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.errors import listing
+from adapters.errors import AdapterError, listing
 
 from .benchmark import NeuralBenchmark
 from .candidate import Candidate
@@ -73,7 +73,17 @@ def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: Scor
     if options.is_parity and not declared:
         chosen_on = _principal_components(extractor, placed, list(features), folder, settings)
     score = score_features(features, benchmark, options, is_declared=bool(declared), chosen_on=chosen_on)
-    return replace(score, attrs={**score.attrs, "model": candidate.identifier})
+    provenance = {"model_key": _key_of(extractor)}
+    return replace(score, attrs={**score.attrs, "model": candidate.identifier}, provenance=provenance)
+
+
+def _key_of(extractor: Any) -> str | None:
+    """Name what was scored by its weights, code and preprocessing; None for what cannot be told by its content."""
+    try:
+        key: str = extractor.fingerprint()
+    except (AttributeError, AdapterError):
+        return None
+    return key
 
 
 def score_stored(stored: Any, benchmark: NeuralBenchmark, options: ScoringOptions) -> Score:

@@ -124,7 +124,9 @@ def synthetic_dataset(
     table = _table_of(stimuli)
     paths = list(table["path"])
     rng = np.random.default_rng([seed, 0])
-    units, values = _changing_units(extractor, paths, layer, n_neuroids * mixture, rng)
+    n_units = extractor.plan(paths, [layer], store=False).n_neuroids
+    drawn = _drawn(extractor, paths, layer, rng.permutation(n_units), n_neuroids * mixture)
+    units, values = _changing_units(drawn, n_neuroids * mixture)
     members = _members(len(units), layer, n_neuroids, mixture, rng)
     weights = np.ones((n_neuroids, 1)) if mixture == 1 else rng.uniform(size=(n_neuroids, mixture))
     signal = _z_scores(np.einsum("snm,nm->sn", _z_scores(values)[:, members], weights))
@@ -150,23 +152,28 @@ def synthetic_dataset(
                 "seed": seed,
                 "units": units[members].tolist(),
                 "weights": weights.tolist(),
-                "identifiable_by": list(identifiable_by(mixture, noise, n_repetitions)),
+                "identifiable_by": list(
+                    identifiable_by(mixture, noise, n_repetitions, n_units=n_units, n_stimuli=len(paths))
+                ),
             }
         },
     )
 
 
-def identifiable_by(mixture: int, noise: float, n_repetitions: int) -> tuple[str, ...]:
+def identifiable_by(mixture: int, noise: float, n_repetitions: int, *, n_units: int, n_stimuli: int) -> tuple[str, ...]:
     """Return the metrics by which the layer that neurons were made of has to come out first.
 
     A linear map sees through other layers: to PLS, ridge regression and CKA an earlier or a later one may look as good
-    as the layer itself, when neurons are mixtures or noisy. One unit stands for one neuron in its own layer alone. Even
-    then PLS does not tell a first convolution from the pixels, of which it is little more than a linear map.
+    as the layer itself, when neurons are mixtures or noisy, or the layer has many more units than there are stimuli.
+    One unit stands for one neuron in its own layer alone. Even then PLS does not tell a first convolution from the
+    pixels, of which it is little more than a linear map.
 
     Parameters
     ----------
     mixture, noise, n_repetitions
         As for `synthetic_dataset`.
+    n_units, n_stimuli : int
+        Units of the layer, and stimuli.
 
     Returns
     -------
@@ -175,11 +182,11 @@ def identifiable_by(mixture: int, noise: float, n_repetitions: int) -> tuple[str
 
     Examples
     --------
-    >>> identifiable_by(1, 0.5, 1), identifiable_by(5, 0.5, 1)
+    >>> identifiable_by(1, 0.5, 1, n_units=1024, n_stimuli=600), identifiable_by(5, 0.5, 1, n_units=64, n_stimuli=600)
     (('neuron_to_neuron', 'pls'), ('neuron_to_neuron',))
     """
     is_clear = mixture == 1 and noise / math.sqrt(n_repetitions) <= _SINGLE_UNIT_NOISE
-    return ("neuron_to_neuron", "pls") if is_clear else ("neuron_to_neuron",)
+    return ("neuron_to_neuron", "pls") if is_clear and n_units <= 2 * n_stimuli else ("neuron_to_neuron",)
 
 
 def _members(n_units: int, layer: str, n_neuroids: int, mixture: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -195,18 +202,16 @@ def _members(n_units: int, layer: str, n_neuroids: int, mixture: int, rng: np.ra
     return np.stack([rng.choice(n_units, mixture, replace=False) for _ in range(n_neuroids)])
 
 
-def _changing_units(
-    extractor: ActivationsExtractor, paths: list[str], layer: str, n_wanted: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], Floats]:
-    """Draw units that change with the stimuli: their positions, and values of shape (n_stimuli, n_units).
+def _changing_units(drawn: Iterator[tuple[NDArray[np.intp], Floats]], n_wanted: int) -> tuple[NDArray[np.intp], Floats]:
+    """Return units that change with the stimuli: their positions, and values of shape (n_stimuli, n_units).
 
     As many as are wanted, or as there are.
     """
     found: list[NDArray[np.intp]] = []
     values: list[Floats] = []
-    for drawn, read in _drawn(extractor, paths, layer, n_wanted, rng):
+    for units, read in drawn:
         changes = (read != np.median(read, axis=0)).mean(axis=0) >= _LEAST_CHANGING
-        found.append(drawn[changes])
+        found.append(units[changes])
         values.append(read[:, changes])
         if sum(map(len, found)) >= n_wanted:
             break
@@ -214,17 +219,14 @@ def _changing_units(
 
 
 def _drawn(
-    extractor: ActivationsExtractor, paths: list[str], layer: str, n_units: int, rng: np.random.Generator
+    extractor: ActivationsExtractor, paths: list[str], layer: str, order: NDArray[np.intp], n_wanted: int
 ) -> Iterator[tuple[NDArray[np.intp], Floats]]:
-    """Yield units, drawn once each, with their values; the next ones run the model again."""
-    n_in_layer = extractor.plan(paths, [layer], store=False).n_neuroids
-    order = rng.permutation(n_in_layer)
-    n_at_once = max(_DRAWN_AT_ONCE, 4 * n_units)
-    for start in range(0, n_in_layer, n_at_once):
-        drawn = order[start : start + n_at_once]
-        picked = PickedUnits(tuple(drawn.tolist()))
-        read = extractor(paths, [layer], reduce=picked, store=False).values
-        yield drawn, np.asarray(read, dtype=np.float64)
+    """Yield units with their values, some at a time in the given order; the next ones run the model again."""
+    n_at_once = max(_DRAWN_AT_ONCE, 4 * n_wanted)
+    for start in range(0, len(order), n_at_once):
+        units = order[start : start + n_at_once]
+        read = extractor(paths, [layer], reduce=PickedUnits(tuple(units.tolist())), store=False).values
+        yield units, np.asarray(read, dtype=np.float64)
 
 
 def _table_of(stimuli: Any) -> pd.DataFrame:

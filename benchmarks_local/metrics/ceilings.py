@@ -24,7 +24,6 @@ __all__ = [
     "spearman_brown",
 ]
 
-_AT_ONCE = 1 << 17  # averages: 1 MB stays in the processor's cache
 _MIN_STIMULI = 10  # of predictor_consistency, as in brainscore_vision
 
 Floats = NDArray[np.float64]
@@ -80,18 +79,13 @@ def internal_consistency(repetitions: NDArray[Any]) -> CrossValidated:
     missing = np.isnan(values)
     n_missing = int(missing.sum())
     filled, counts = (np.where(missing, 0.0, values), (~missing).astype(np.float64)) if n_missing else (values, None)
-    weights = np.zeros((N_SPLITS, 2, len(values)))
-    for number, halves in enumerate(half_splits(len(values))):
-        for half, rows in enumerate(halves):
-            weights[number, half, rows] = 1.0
     raw = []
-    n_at_once = max(1, _AT_ONCE // (2 * values[0].size))
-    for part in (weights[start : start + n_at_once] for start in range(0, N_SPLITS, n_at_once)):
-        if counts is None:
-            averages = np.tensordot(part / part.sum(axis=2, keepdims=True), filled, 1)
-        else:
-            averages = _means(np.tensordot(part, filled, 1), np.tensordot(part, counts, 1))
-        raw += [spearman_brown(_pearson_of_common(first, second)) for first, second in averages]
+    for halves in half_splits(len(values)):
+        first, second = (
+            filled[rows].mean(axis=0) if counts is None else _means(filled[rows].sum(axis=0), counts[rows].sum(axis=0))
+            for rows in halves
+        )
+        raw.append(spearman_brown(_pearson_of_common(first, second)))
     return CrossValidated.from_raw(np.stack(raw), (f"missing values={n_missing}",) if n_missing else ())
 
 

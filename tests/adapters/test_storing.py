@@ -389,3 +389,13 @@ def test_passes_under_a_budget(extractor, noise, place, monkeypatch):
     assert np.array_equal(stored.values, expected)
     with pytest.raises(BudgetError, match=r"One image at a time through net needs .* Give more memory="):
         extractor(stimuli, LAYERS, store=place, memory=1000)
+
+
+def test_fingerprint_is_of_the_content(extractor: adapters.ActivationsExtractor, convnet: nn.Module):
+    before = extractor.fingerprint()
+    assert len(before) == 64
+    assert adapters.wrap(convnet, identifier="other", preprocessing=adapters.raw(8)).fingerprint() == before
+    assert adapters.wrap(convnet, identifier="net", preprocessing=adapters.pixels(8)).fingerprint() != before
+    with torch.no_grad():
+        next(convnet.parameters())[0] += 1e-6
+    assert extractor.fingerprint() != before

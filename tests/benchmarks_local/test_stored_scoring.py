@@ -77,3 +77,11 @@ def test_stimuli_that_are_not_in_the_store(extractor: Any, dataset: Dataset, tmp
     extractor(some, layers=["3"], store=tmp_path / "store")
     with pytest.raises(ScoringError, match=r"activations of 40 stimuli, not of 40, 41.*or pass the model"):
         score(tmp_path / "store", "Stored2026.IT-ridge")
+
+
+def test_a_score_says_which_weights_it_is_of(extractor: Any, dataset: Dataset) -> None:
+    found = score(extractor, "Stored2026.IT-ridge", layers="3")
+    assert found.provenance["model_key"] == extractor.fingerprint()
+    assert found.provenance["dataset"] == dataset.digest
+    assert {"numpy", "torch"} <= found.provenance["versions"].keys()
+    assert found.provenance["seconds"] > 0

@@ -1,6 +1,6 @@
 """Every layer of VGG16, scored in a few gigabytes: 25 million values per image that nothing ever holds at once.
 
-    python tests/speed/all_layers.py [--images 200] [--memory 5.5GB] [--neuroids 50] [--store FOLDER] [--size 224]
+    python tests/speed/all_layers.py [--images 200] [--memory 5.8GB] [--neuroids 50] [--store FOLDER] [--size 224]
 
 Random weights, random smooth images, and synthetic neurons made of single units of one layer. Prints the plan, the
 layers with their scores, seconds per stage and the peak memory of the process, which must stay below 6 GB.
@@ -34,7 +34,7 @@ def main() -> None:
     """Score all layers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--memory", default="5.5GB")
+    parser.add_argument("--memory", default="5.8GB")
     parser.add_argument("--neuroids", type=int, default=50)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--store")
@@ -63,7 +63,10 @@ def main() -> None:
               f"ceiled {each.value**2 / ceiling:.3f}{flags}")  # fmt: skip
     best = max(found, key=lambda layer: np.nan_to_num(found[layer].value, nan=-1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"best {best}; made of {TRUE_LAYER}. Peak memory of the process: {format_bytes(peak)}")
+    # with a thousand units per stimulus PLS does not tell layers apart: see `benchmarks_local.synthetic.identifiable_by`
+    share = found[TRUE_LAYER].value ** 2 / found[best].value ** 2
+    print(f"best {best}; {TRUE_LAYER}, of which the neurons are made, explains {share:.0%} of what that does")
+    print(f"Peak memory of the process: {format_bytes(peak)}")
     sys.exit(0 if peak < LIMIT else f"more than {format_bytes(LIMIT)}")
 
 

@@ -45,9 +45,15 @@ def test_pls_sees_mixtures_through_other_layers(extractor, stimuli, features, la
     assert found[layer] > max(found.values()) - 0.05
 
 
-def test_what_is_identifiable():
-    assert identifiable_by(1, 0.9, 4) == identifiable_by(1, 0.5, 1) == ("neuron_to_neuron", "pls")
-    assert identifiable_by(1, 0.9, 2) == identifiable_by(2, 0.1, 2) == ("neuron_to_neuron",)
+@pytest.mark.parametrize(
+    ("given", "is_found_by_pls"),
+    [((1, 0.9, 4, 64, 60), True), ((1, 0.5, 1, 120, 60), True)]
+    + [((1, 0.9, 2, 64, 60), False), ((2, 0.1, 2, 64, 60), False), ((1, 0.1, 4, 121, 60), False)],
+)
+def test_what_is_identifiable(given, is_found_by_pls):
+    mixture, noise, n_repetitions, n_units, n_stimuli = given
+    metrics = identifiable_by(mixture, noise, n_repetitions, n_units=n_units, n_stimuli=n_stimuli)
+    assert metrics == (("neuron_to_neuron", "pls") if is_found_by_pls else ("neuron_to_neuron",))
 
 
 @pytest.mark.parametrize(("noise", "n_repetitions"), [(0.5, 2), (1.5, 6)])
