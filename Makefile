@@ -19,7 +19,7 @@ BENCHMARKS := .venv-benchmarks
 # What runs there: all that meets Brain-Score, and of the rest what depends on the versions of NumPy, pandas, xarray and frameworks.
 # The whole: make brainscore BESIDE_BRAINSCORE="tests/brainscore tests/adapters tests/frameworks tests/benchmarks_local"
 BESIDE_BRAINSCORE := tests/brainscore tests/adapters tests/benchmarks_local \
-    tests/metrics tests/behavioral tests/uncertainty tests/datasets \
+    tests/metrics tests/behavioral tests/uncertainty tests/datasets tests/gathering \
     tests/fingerprints tests/store/test_labelled.py tests/reductions/test_pytorch.py \
     tests/frameworks/test_same_network.py $(wildcard tests/frameworks/*/test_conformance.py)
 ifeq ($(origin PY), undefined)

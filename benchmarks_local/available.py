@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import registry as model_registry
 from adapters.errors import did_you_mean, listing
 from adapters.store import ActivationStore, Entry
 
@@ -22,11 +23,12 @@ from .errors import BenchmarkNotFoundError, ScoringError
 from .from_dataset import neural_benchmark
 from .metrics import get_metric
 from .mock import MOCK_IDENTIFIER, mock_benchmark
-from .neural_scoring import score_neural, score_stored
+from .neural_scoring import score_neural
 from .options import ScoringOptions
 from .public import PUBLIC_BENCHMARKS, score_public
 from .scores import Score
 from .stimuli import stimulus_table
+from .stored_scoring import score_stored
 
 __all__ = ["Scorer", "find_benchmark", "list_benchmarks"]
 
@@ -124,7 +126,7 @@ def _of_dataset(place: Path, region: str, metric: str) -> Scorer:
 
 
 def _neural(model: Any, benchmark: NeuralBenchmark, options: ScoringOptions, folder: Path) -> Score:
-    if _is_stored(model):
+    if _is_stored(model, options):
         return score_stored(model, benchmark, options)
     return score_neural(as_candidate(model, options.registry), benchmark, options, folder)
 
@@ -150,7 +152,7 @@ def _digits(model: Any, options: ScoringOptions, folder: Path) -> Score:
 
 
 def _public(model: Any, identifier: str, options: ScoringOptions) -> Score:
-    if _is_stored(model):
+    if _is_stored(model, options):
         raise _refuse_stored(model)
     found: Score = score_public(model, identifier, layer=_only_layer(options), registry=options.registry)
     return found
@@ -166,12 +168,16 @@ def _only_layer(options: ScoringOptions) -> str | None:
     return options.layers[0]
 
 
-def _is_stored(model: Any) -> bool:
-    return isinstance(model, ActivationStore | Entry | Path) or (isinstance(model, str) and Path(model).is_dir())
+def _is_stored(model: Any, options: ScoringOptions) -> bool:
+    """Tell a store from a model; a registered identifier is a model, whatever folder there is of that name."""
+    if not isinstance(model, str):
+        return isinstance(model, ActivationStore | Entry | Path)
+    known = model_registry.list_models() if options.registry is None else options.registry
+    return model not in known and Path(model).is_dir()
 
 
 def _candidate(model: Any, options: ScoringOptions) -> Candidate:
-    if _is_stored(model):
+    if _is_stored(model, options):
         raise _refuse_stored(model)
     return as_candidate(model, options.registry)
 

@@ -135,7 +135,10 @@ class NeuralBenchmark:
         CrossValidated
             Pearson r for a mapping metric, the similarity for others.
         """
-        return get_metric(self.metric)(activations, self.responses, strata=self.labels, parity=strict)
+        source = activations if isinstance(activations, Features) else Features.of(activations)
+        if source.n_varying == 0:  # an alignment of nothing with something is 0, which is more than a negative one
+            return CrossValidated.from_raw(np.full((1, 1), np.nan), ("layer does not vary",))
+        return get_metric(self.metric)(source, self.responses, strata=self.labels, parity=strict)
 
     def scored(self, found: CrossValidated, n_features: int, **attrs: Any) -> Score:
         """Bring what ``correlate`` returned to the ceiling.
@@ -169,8 +172,8 @@ class NeuralBenchmark:
                 "region": self.region,
                 "metric": self.metric,
                 "formula": metric.formula,
-                "flags": [*self.notes, *found.flags, *self._split_flags, *_flags(found.value, ceiling, value)],
-                "splits": splits_digest(shuffle_splits(len(self.stimuli), self.labels)),
+                "flags": [*self.notes, *found.flags, *self._other_flags, *_flags(found.value, ceiling, value)],
+                "splits": self._splits_digest,
                 "neuroids": {"neuroid_id": list(self.neuroid_ids) or list(map(str, range(n_neuroids))), **per_neuroid},
                 "n_stimuli": len(self.stimuli),
                 "n_features": n_features,
@@ -229,8 +232,18 @@ class NeuralBenchmark:
         return labels if _can_be_split(labels) else None
 
     @property
-    def _split_flags(self) -> list[str]:
-        return ["splits not stratified"] if self._has_strata and self.labels is None else []
+    def _other_flags(self) -> list[str]:
+        of_ceiling = [] if self.given_ceiling is not None else [f"ceiling: {flag}" for flag in self.ceilings.flags]
+        return of_ceiling + (["splits not stratified"] if self._has_strata and self.labels is None else [])
+
+    @property
+    def _splits_digest(self) -> str | None:
+        """Name the splits; a similarity metric compares all stimuli, or nine tenths of them, ten times."""
+        if get_metric(self.metric).kind == "mapping":
+            return splits_digest(shuffle_splits(len(self.stimuli), self.labels))
+        if not self.metric.endswith("_cv"):
+            return None
+        return splits_digest(shuffle_splits(len(self.stimuli), self.labels, train_size=None, test_size=0.9))
 
     @property
     def _has_strata(self) -> bool:

@@ -149,21 +149,27 @@ def write_region_layer_map(scores: Iterable[Score], path: str | Path) -> Path:
 
 
 def _standard_error(best: CrossValidated, other: CrossValidated) -> float:
-    if best.raw.shape != other.raw.shape:
+    if len(best.raw) != len(other.raw):
         raise ScoringError(
-            f"Layers were compared on {best.raw.shape} and {other.raw.shape} splits and neuroids. Use the same of both."
+            f"Layers were compared on {len(best.raw)} and {len(other.raw)} splits. Use the same splits for both."
         )
+    per_split = _medians(best.raw) - _medians(other.raw)
+    over_splits = float(np.std(per_split, ddof=1) / np.sqrt(len(per_split))) if len(per_split) > 1 else 0.0
+    if best.raw.shape != other.raw.shape:  # a reverse metric has a value per unit of each layer: nothing is paired
+        return over_splits
     told = ~(np.isnan(best.raw).any(axis=0) | np.isnan(other.raw).any(axis=0))
     if not told.any():
         return float("inf")
-    first, second = best.raw[:, told], other.raw[:, told]
     # Similarity metrics give one value per split: then only the splits tell how sure the difference is.
-    n_splits, n_neuroids = first.shape
+    n_neuroids = int(told.sum())
     rows = np.random.default_rng(_SEED).integers(n_neuroids, size=(_N_RESAMPLES, n_neuroids))
-    over_neuroids = np.std(_resampled(first, rows) - _resampled(second, rows), ddof=1)
-    per_split = np.median(first, axis=1) - np.median(second, axis=1)
-    over_splits = np.std(per_split, ddof=1) / np.sqrt(n_splits) if n_splits > 1 else 0.0
-    return float(max(over_neuroids, over_splits))
+    difference = _resampled(best.raw[:, told], rows) - _resampled(other.raw[:, told], rows)
+    return max(float(np.std(difference, ddof=1)), over_splits)
+
+
+def _medians(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each split over the neuroids that are defined in all."""
+    return np.median(raw[:, ~np.isnan(raw).any(axis=0)], axis=1)
 
 
 def _resampled(raw: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:

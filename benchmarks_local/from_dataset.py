@@ -60,6 +60,7 @@ def neural_benchmark(dataset: Dataset, region: str, metric: str = "pls") -> Neur
             "none can be scored. Leave out the stimuli that few units saw; `brain-adapters data show` maps what is "
             "missing."
         )
+    selection = selection_rows(dataset)
     n_left_out, given = int((~is_complete).sum()), dataset.ceiling
     return NeuralBenchmark(
         identifier=f"{dataset.name}.{region}-{metric}",
@@ -72,7 +73,7 @@ def neural_benchmark(dataset: Dataset, region: str, metric: str = "pls") -> Neur
         strata=dataset.stratify_on,
         neuroid_ids=tuple(map(str, recordings.neuroids["neuroid_id"][is_complete])),
         given_ceiling=None if given == "internal_consistency" else float("nan") if given == "none" else float(given),
-        selection=selection_rows(dataset),
+        selection=None if selection.all() or not selection.any() else selection,
         notes=[f"incomplete neuroids left out={n_left_out}"] if n_left_out else [],
     )
 

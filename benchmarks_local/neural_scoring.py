@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.errors import AdapterError, listing
+from adapters.errors import AdapterError
 
 from .benchmark import NeuralBenchmark
 from .candidate import Candidate
 from .committing import Commitment, commit_layer
-from .errors import ScoringError, counted
-from .gathering import gather, gather_stored, stored_stimulus_ids
+from .errors import ScoringError
+from .gathering import gather
 from .metrics import FORMULAS, CrossValidated, Features, get_metric
 from .mock import draw_stimuli
 from .options import ScoringOptions
@@ -26,7 +26,7 @@ from .scores import Score
 from .selection import LayerPCA, reduced
 from .uncertainty import Interval, out_of_fold, stimulus_bootstrap, unit_bootstrap
 
-__all__ = ["score_features", "score_neural", "score_stored"]
+__all__ = ["score_features", "score_neural"]
 
 _PCA_STIMULI = range(1000, 1096)
 _FEWEST_STIMULI = 20
@@ -84,44 +84,6 @@ def _key_of(extractor: Any) -> str | None:
     except (AttributeError, AdapterError):
         return None
     return key
-
-
-def score_stored(stored: Any, benchmark: NeuralBenchmark, options: ScoringOptions) -> Score:
-    """Score activations that lie in a store, without the model that gave them.
-
-    Parameters
-    ----------
-    stored : path, ActivationStore or Entry
-        Activations for at least the stimuli of the benchmark, found by their ``stimulus_id``.
-    benchmark : NeuralBenchmark
-        All stimuli and recordings.
-    options : ScoringOptions
-        Layers, memory, procedure.
-
-    Returns
-    -------
-    Score
-        As of a model; what the stimuli looked like to it is up to whoever stored the activations.
-
-    Raises
-    ------
-    ScoringError
-        When the store lacks a stimulus, or a layer cannot be scored.
-    """
-    rows = {str(stimulus_id): row for row, stimulus_id in enumerate(stored_stimulus_ids(stored))}
-    wanted = [str(stimulus_id) for stimulus_id in benchmark.stimuli["stimulus_id"]]
-    missing = [stimulus_id for stimulus_id in wanted if stimulus_id not in rows]
-    if missing:
-        raise ScoringError(
-            f"{stored} holds activations of {counted(len(rows), 'stimulus', 'stimuli')}, not of {listing(missing)} of "
-            f"{benchmark.identifier}. Extract the benchmark's stimuli with their stimulus_id, or pass the model."
-        )
-    keep = options.layers or ["*"] if get_metric(benchmark.metric).needs_values else ()
-    features = gather_stored(stored, options.layers, memory=options.memory, keep_values=keep)
-    order = np.array([rows[stimulus_id] for stimulus_id in wanted])
-    ordered = {layer: each.subset(order) for layer, each in features.items()}
-    score = score_features(ordered, benchmark, options)
-    return replace(score, attrs={**score.attrs, "model": Path(str(stored)).name})
 
 
 def score_features(
@@ -198,9 +160,10 @@ def _intervals(benchmark: NeuralBenchmark, source: Features, predicted: CrossVal
     strata, found = benchmark.labels, []
     fewest = _FOLDS if strata is None else int(np.unique(strata, return_counts=True)[1].min())
     strata, n_folds = (None, _FOLDS) if fewest < 2 else (strata, min(_FOLDS, fewest))
-    if np.isfinite(predicted.raw).any(axis=0).sum() > 1:
+    is_of_neuroids = predicted.raw.shape[1] == benchmark.recordings.shape[2]  # not of a reverse metric
+    if is_of_neuroids and np.isfinite(predicted.raw).any(axis=0).sum() > 1:
         found.append(unit_bootstrap(predicted.raw, ceiling=ceilings, **known))
-    if source.n_stimuli >= _FEWEST_STIMULI and np.isfinite(predicted.value):
+    if is_of_neuroids and source.n_stimuli >= _FEWEST_STIMULI and np.isfinite(predicted.value):
         folds = out_of_fold(metric, source, benchmark.responses, strata=strata, n_folds=n_folds)
         anew = {"repetitions": benchmark.recordings} if benchmark.given_ceiling is None else {"ceiling": ceilings}
         found.append(stimulus_bootstrap(folds, benchmark.responses, **anew, **known))

@@ -13,7 +13,7 @@ from .correlation import pearson_per_neuroid, spearman
 from .crossvalidated import CrossValidated
 from .features import Features
 from .formulas import FORMULAS, explained_variance, explained_variance_per_neuroid, value_delta
-from .metric import Metric
+from .metric import MappingMetric, Metric
 from .moments import Moments
 from .pls import N_COMPONENTS
 from .similarity import subject_similarities
@@ -23,6 +23,7 @@ __all__ = [
     "METRICS",
     "get_metric",
     "Metric",
+    "MappingMetric",
     "Features",
     "Moments",
     "CrossValidated",

@@ -29,10 +29,10 @@ def pearson_per_neuroid(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     """
     first, second = (np.asarray(each, dtype=np.float64) for each in (first, second))
     a, b = first - first.mean(axis=0), second - second.mean(axis=0)
-    norms = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    norms = np.sqrt(_products(a, a) * _products(b, b))
     # compared with each other: the mean of equal numbers is not always exactly that number
     is_constant = (first == first[:1]).all(axis=0) | (second == second[:1]).all(axis=0) | (norms == 0)
-    r = (a * b).sum(axis=0) / np.where(is_constant, 1.0, norms)
+    r = _products(a, b) / np.where(is_constant, 1.0, norms)
     return np.where(is_constant, np.nan, np.clip(r, -1.0, 1.0))
 
 
@@ -52,3 +52,7 @@ def spearman(first: Floats, second: Floats) -> float:
     if np.isnan(first).any() or np.isnan(second).any():
         return float("nan")
     return float(pearson_per_neuroid(ranks(first)[:, None], ranks(second)[:, None])[0])
+
+
+def _products(a: Floats, b: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->j", a, b))

@@ -52,10 +52,15 @@ class CrossValidated:
         time_bins : tuple of CrossValidated
             As they are.
         """
-        n_undefined = int(np.isnan(raw).all(axis=0).sum())
+        is_undefined = np.isnan(raw)
+        n_undefined = int(is_undefined.all(axis=0).sum())
         if n_undefined:
             flags = (*flags, f"undefined={n_undefined}")
-        medians = np.array([np.nanmedian(row) for row in raw if not np.isnan(row).all()])
+        if is_undefined.any():
+            defined = [row[~where] for row, where in zip(raw, is_undefined, strict=True)]
+            medians = np.array([np.median(row) for row in defined if len(row)])
+        else:
+            medians = np.median(raw, axis=1)
         if not len(medians):
             return cls(float("nan"), float("nan"), raw, flags, time_bins)
         error = float(np.std(medians) / np.sqrt(len(medians))) if len(medians) > 1 else float("nan")

@@ -71,7 +71,7 @@ def test_layers_without_variation_are_passed_over() -> None:
 
 def test_layers_on_different_splits_cannot_be_compared() -> None:
     other = CrossValidated.from_raw(np.full((5, 60), 0.2))
-    with pytest.raises(ScoringError, match=r"\(10, 60\) and \(5, 60\) splits and neuroids"):
+    with pytest.raises(ScoringError, match=r"compared on 10 and 5 splits"):
         commit_layer({"a": reached(0.5, 0.1, 0), "b": other})
 
 

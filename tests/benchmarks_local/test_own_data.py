@@ -204,3 +204,43 @@ def test_classes_that_a_half_cannot_be_stratified_on(tmp_path: Path, make_layer:
     found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
     assert "splits not stratified" in found.attrs["flags"]
     assert np.isfinite(found.value)
+
+
+def test_a_layer_that_does_not_vary_is_never_chosen(
+    dataset: Dataset, make_extractor: Any, make_layer: Any, tmp_path: Path
+) -> None:
+    """Alignment of nothing with something is 0, and that of a layer of noise a little less."""
+    saved(dataset, tmp_path / "saved")
+    noise = np.random.default_rng(3).normal(size=(N_STIMULI, 40))
+    functions = {"dead": lambda pixels: np.ones((len(pixels), 30)), "noise": lambda pixels: noise[: len(pixels)]}
+    found = score(make_extractor(functions, batch_size=N_STIMULI), "Mine2026.IT-cka")
+    assert found.attrs["layer"] == "noise"
+    assert "layer does not vary" in found.attrs["layers"][0]["flags"]
+    assert found.attrs["splits"] is None
+
+
+def test_a_split_column_with_one_part_chooses_and_scores_on_the_same_stimuli_and_says_so(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    dataset.stimuli["split"] = "test"
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge")
+    assert "chosen and scored on the same stimuli" in found.attrs["flags"]
+    assert found.attrs["n_stimuli"] == N_STIMULI
+
+
+def test_reverse_metrics_have_a_value_per_unit_of_the_layer(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-reverse_pls")
+    assert found.attrs["layer"] in {"early", "middle", "late"}
+    assert found.attrs["intervals"] == {}
+    assert "raw" not in found.attrs["neuroids"]
+
+
+def test_missing_repetitions_are_told(dataset: Dataset, toy_extractor: Any, tmp_path: Path) -> None:
+    dataset.recordings.values[:2, 4, 6] = np.nan
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
+    assert any(flag.startswith("ceiling: missing values") for flag in found.attrs["flags"])

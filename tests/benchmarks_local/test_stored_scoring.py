@@ -16,6 +16,7 @@ import adapters
 import benchmarks_local.data.places as places
 from benchmarks_local import ScoringError, score
 from benchmarks_local.data import Dataset, Recordings, add_dataset
+from registry import ModelEntry, Registry
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_stored_activations_score_as_their_model_does(extractor: Any, dataset: D
     assert stored.attrs["layer"] == model.attrs["layer"] == "3"
     assert stored.raw == pytest.approx(model.raw, abs=1e-6)
     assert stored.value == pytest.approx(model.value, abs=1e-6)
-    assert stored.attrs["model"] == "store"
+    assert stored.attrs["model"] == extractor.identifier
 
 
 def test_metrics_of_units_read_the_values(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
@@ -85,3 +86,41 @@ def test_a_score_says_which_weights_it_is_of(extractor: Any, dataset: Dataset) -
     assert found.provenance["dataset"] == dataset.digest
     assert {"numpy", "torch"} <= found.provenance["versions"].keys()
     assert found.provenance["seconds"] > 0
+
+
+def test_which_entry_is_meant(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    stimuli = dataset.stimulus_set()
+    extractor(stimuli, layers=["3"], store=tmp_path / "store")
+    expected = score(tmp_path / "store", "Stored2026.IT-ridge")
+    adapters.wrap(extractor.adapter.model, identifier="other", preprocessing=adapters.imagenet(16))(
+        stimuli, layers=["3"], store=tmp_path / "store"
+    )
+    with pytest.raises(ScoringError, match=r"holds 2 entries with these stimuli: .*\(other\).*find\(key\)"):
+        score(tmp_path / "store", "Stored2026.IT-ridge")
+    store = adapters.open_store(tmp_path / "store")
+    (first,) = (entry for entry in store.entries() if entry.key == expected.provenance["stored"])
+    again = score(first, "Stored2026.IT-ridge")
+    assert again.raw == expected.raw
+    assert again.attrs["model"] == extractor.identifier
+
+
+def test_layers_and_procedure_of_what_is_stored(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    extractor(dataset.stimulus_set(), layers=["0", "1", "3"], store=place)
+    found = score(place, "Stored2026.IT-ridge", layers=["[13]"])
+    assert [each["layer"] for each in found.attrs["layers"]] == ["1", "3"]
+    with pytest.raises(ScoringError, match=r"does not hold conv; it holds 0, 1, 3"):
+        score(place, "Stored2026.IT-ridge", layers="conv")
+    with pytest.raises(ScoringError, match=r"principal components of other images, which needs the model"):
+        score(place, "Stored2026.IT-pls", parity="brainscore-2.4")
+    assert score(place, "Stored2026.IT-pls", layers="3", parity="brainscore-2.4").attrs["n_stimuli"] == 64
+
+
+def test_a_registered_model_is_no_folder(
+    extractor: Any, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry()
+    registry.register(ModelEntry("net", lambda: extractor, layers=["3"]))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net").mkdir()
+    assert score("net", "Stored2026.IT-ridge", registry=registry).attrs["model"] == "net"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from benchmarks_local.errors import ScoringError
+from benchmarks_local.errors import ScoreExtraMissingError, ScoringError
 from benchmarks_local.metrics import (
     METRICS,
     Features,
@@ -32,6 +34,12 @@ def test_rank_correlation_is_that_of_scipy(pair: tuple[np.ndarray, np.ndarray]) 
     first, second = pair[1][:, 0], pair[1][:, 1]
     assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic, abs=1e-14)
     assert np.isnan(spearman(first, np.where(second > 0, np.nan, second)))
+
+
+def test_missing_scipy_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(ScoreExtraMissingError, match=r"need scipy.*pip install 'brain-adapters\[score\]'"):
+        spearman(np.arange(3.0), np.arange(3.0))
 
 
 def test_pearson_is_that_of_scipy_and_nan_for_a_constant_neuroid(pair: tuple[np.ndarray, np.ndarray]) -> None:

@@ -63,7 +63,7 @@ def main() -> None:
               f"ceiled {each.value**2 / ceiling:.3f}{flags}")  # fmt: skip
     best = max(found, key=lambda layer: np.nan_to_num(found[layer].value, nan=-1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    # with a thousand units per stimulus PLS does not tell layers apart: see `benchmarks_local.synthetic.identifiable_by`
+    # with a thousand units per stimulus PLS does not tell layers apart: see `identifiable_by`
     share = found[TRUE_LAYER].value ** 2 / found[best].value ** 2
     print(f"best {best}; {TRUE_LAYER}, of which the neurons are made, explains {share:.0%} of what that does")
     print(f"Peak memory of the process: {format_bytes(peak)}")

@@ -47,8 +47,13 @@ def test_pls_sees_mixtures_through_other_layers(extractor, stimuli, features, la
 
 @pytest.mark.parametrize(
     ("given", "is_found_by_pls"),
-    [((1, 0.9, 4, 64, 60), True), ((1, 0.5, 1, 120, 60), True)]
-    + [((1, 0.9, 2, 64, 60), False), ((2, 0.1, 2, 64, 60), False), ((1, 0.1, 4, 121, 60), False)],
+    [
+        ((1, 0.9, 4, 64, 60), True),
+        ((1, 0.5, 1, 120, 60), True),
+        ((1, 0.9, 2, 64, 60), False),
+        ((2, 0.1, 2, 64, 60), False),
+        ((1, 0.1, 4, 121, 60), False),
+    ],
 )
 def test_what_is_identifiable(given, is_found_by_pls):
     mixture, noise, n_repetitions, n_units, n_stimuli = given

@@ -1,0 +1,105 @@
+"""Score activations that lie in a store, without the model that gave them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from adapters import ActivationStore, open_store
+from adapters.errors import listing
+from adapters.store import Entry
+
+from .benchmark import NeuralBenchmark
+from .errors import ScoringError, counted
+from .gathering import gather_stored, stored_stimulus_ids
+from .metrics import get_metric
+from .neural_scoring import score_features
+from .options import ScoringOptions
+from .scores import Score
+
+__all__ = ["score_stored"]
+
+Stored = str | os.PathLike[str] | ActivationStore | Entry
+
+
+def score_stored(stored: Stored, benchmark: NeuralBenchmark, options: ScoringOptions) -> Score:
+    """Score activations that lie in a store.
+
+    Parameters
+    ----------
+    stored : path, ActivationStore or Entry
+        Activations for at least the stimuli of the benchmark, found by their ``stimulus_id``. A store has to hold one
+        such entry.
+    benchmark : NeuralBenchmark
+        All stimuli and recordings.
+    options : ScoringOptions
+        Layers, memory, procedure.
+
+    Returns
+    -------
+    Score
+        As of a model; how large the stimuli were shown to it is up to whoever stored the activations.
+
+    Raises
+    ------
+    ScoringError
+        When the store lacks a stimulus, holds several entries with all of them, or a layer cannot be scored.
+    """
+    entry, rows = _entry_with(stored, [str(each) for each in benchmark.stimuli["stimulus_id"]], benchmark.identifier)
+    layers = _layers_of(entry, options.layers)
+    if options.is_parity and len(layers) > 1:
+        raise ScoringError(
+            f"{options.parity} chooses a layer by principal components of other images, which needs the model; given "
+            f"were stored activations of {counted(len(layers), 'layer')}. Pass the model, one layer, or no parity."
+        )
+    keep = layers if get_metric(benchmark.metric).needs_values else ()
+    features = gather_stored(entry, layers, memory=options.memory, keep_values=keep)
+    score = score_features({name: each.subset(rows) for name, each in features.items()}, benchmark, options)
+    model = str((entry.presentations() or {}).get("model", entry.key[:12]))
+    return replace(score, attrs={**score.attrs, "model": model}, provenance={"stored": entry.key})
+
+
+def _entry_with(stored: Stored, wanted: Sequence[str], identifier: str) -> tuple[Entry, np.ndarray]:
+    """Find the one entry that holds all stimuli, and the rows in which they lie."""
+    if isinstance(stored, Entry):
+        entries = [stored]
+    else:
+        entries = (stored if isinstance(stored, ActivationStore) else open_store(stored)).entries()
+    found, missing, n_ids = [], list(wanted), 0
+    for entry in entries:
+        rows = {str(name): row for row, name in enumerate(stored_stimulus_ids(entry))}
+        lacking = [name for name in wanted if name not in rows]
+        if not lacking:
+            found.append((entry, np.array([rows[name] for name in wanted])))
+        elif len(lacking) <= len(missing):
+            missing, n_ids = lacking, len(rows)
+    if not found:
+        raise ScoringError(
+            f"{stored} holds activations of {counted(n_ids, 'stimulus', 'stimuli')}, not of {listing(missing)} of "
+            f"{identifier}. Extract the benchmark's stimuli with their stimulus_id, or pass the model."
+        )
+    if len(found) > 1:
+        known = [f"{entry.key[:12]} ({(entry.presentations() or {}).get('model', '?')})" for entry, _ in found]
+        raise ScoringError(
+            f"{stored} holds {len(found)} entries with these stimuli: {listing(known)}. Pass one of them: "
+            "adapters.open_store(path).find(key)."
+        )
+    return found[0]
+
+
+def _layers_of(entry: Entry, patterns: Sequence[str] | None) -> list[str]:
+    names = [record.requested for record in entry.layers().values()]
+    if patterns is None:
+        return names
+    chosen = [name for name in names if any(name == each or fnmatch.fnmatchcase(name, each) for each in patterns)]
+    unknown = [each for each in patterns if not any(name == each or fnmatch.fnmatchcase(name, each) for name in names)]
+    if unknown:
+        raise ScoringError(
+            f"{entry.key[:12]} does not hold {listing(unknown)}; it holds {listing(names)}. Extract what is "
+            "missing with the same store."
+        )
+    return chosen
