@@ -11,6 +11,9 @@ import numpy as np
 
 from adapters import ActivationStore, open_store
 from adapters.errors import listing
+from adapters.fingerprints import stimuli_recipe
+from adapters.presenting import present
+from adapters.stimuli import as_stimuli
 from adapters.store import Entry
 
 from .benchmark import NeuralBenchmark
@@ -42,7 +45,8 @@ def score_stored(stored: Stored, benchmark: NeuralBenchmark, options: ScoringOpt
     Returns
     -------
     Score
-        As of a model; how large the stimuli were shown to it is up to whoever stored the activations.
+        As of a model. It is flagged where the stimuli that were stored are not, byte for byte and one for one, those of
+        the benchmark: other images of the same names, more of them, or the same at another size on the screen.
 
     Raises
     ------
@@ -59,6 +63,9 @@ def score_stored(stored: Stored, benchmark: NeuralBenchmark, options: ScoringOpt
     keep = layers if get_metric(benchmark.metric).needs_values else ()
     features = gather_stored(entry, layers, memory=options.memory, keep_values=keep)
     score = score_features({name: each.subset(rows) for name, each in features.items()}, benchmark, options)
+    if not _is_verified(entry, benchmark):
+        flags = [*score.attrs["flags"], "stored stimuli not verified"]
+        score = replace(score, attrs={**score.attrs, "flags": flags})
     model = str((entry.presentations() or {}).get("model", entry.key[:12]))
     return replace(score, attrs={**score.attrs, "model": model}, provenance={"stored": entry.key})
 
@@ -89,6 +96,17 @@ def _entry_with(stored: Stored, wanted: Sequence[str], identifier: str) -> tuple
             "adapters.open_store(path).find(key)."
         )
     return found[0]
+
+
+def _is_verified(entry: Entry, benchmark: NeuralBenchmark) -> bool:
+    """Tell whether the entry's key is that of the benchmark's files, as they are."""
+    ids = [str(each) for each in stored_stimulus_ids(entry)]
+    rows = {str(name): row for row, name in enumerate(benchmark.stimuli["stimulus_id"])}
+    if sorted(ids) != sorted(rows):
+        return False
+    paths = [str(benchmark.stimuli.get_stimulus(name)) for name in benchmark.stimuli["stimulus_id"]]
+    items = present(as_stimuli([paths[rows[name]] for name in ids]), 1).items
+    return bool(stimuli_recipe(items) == entry.recipe.get("stimuli"))
 
 
 def _layers_of(entry: Entry, patterns: Sequence[str] | None) -> list[str]:

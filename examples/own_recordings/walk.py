@@ -9,7 +9,6 @@ It types what you would type; with files of your own, these four commands are al
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +26,9 @@ def run(folder: Path, *arguments: object) -> None:
 
 def main(folder: Path) -> None:
     """Begin the dataset, check it, score the models on it, and write the leaderboard."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if folder.exists() and any(folder.iterdir()):
+        raise SystemExit(f"{folder} holds files already. Name a new folder: python {sys.argv[0]} FOLDER")
+    folder.mkdir(parents=True, exist_ok=True)
     files = ["--images", HERE / "images", "--responses", HERE / "recordings.csv"]
     run(folder, "data", "new", "my_digits", *files, "--regions", "V4,IT", "--degrees", 8, "--license", "CC-BY-4.0")
     run(folder, "data", "validate", "my_digits")

@@ -58,6 +58,18 @@ def test_stored_activations_score_as_their_model_does(extractor: Any, dataset: D
     assert stored.raw == pytest.approx(model.raw, abs=1e-6)
     assert stored.value == pytest.approx(model.value, abs=1e-6)
     assert stored.attrs["model"] == extractor.identifier
+    assert stored.attrs["flags"] == model.attrs["flags"]
+
+
+def test_other_images_of_the_same_names_are_flagged(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    stimuli = dataset.stimulus_set()
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, path in stimuli.stimulus_paths.items():
+        with Image.open(path) as image:
+            image.rotate(180).save(other / f"{name}.png")
+    extractor(sorted(other.iterdir()), layers=["3"], store=tmp_path / "store")
+    assert "stored stimuli not verified" in score(tmp_path / "store", "Stored2026.IT-ridge").attrs["flags"]
 
 
 def test_metrics_of_units_read_the_values(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
