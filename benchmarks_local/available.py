@@ -24,7 +24,7 @@ from .from_dataset import neural_benchmark
 from .metrics import get_metric
 from .mock import MOCK_IDENTIFIER, mock_benchmark
 from .neural_scoring import score_neural
-from .options import ScoringOptions
+from .options import ScoringOptions, only_layer
 from .public import PUBLIC_BENCHMARKS, score_public
 from .scores import Score
 from .stimuli import stimulus_table
@@ -148,24 +148,14 @@ def _mock(folder: Path, metric: str) -> NeuralBenchmark:
 
 
 def _digits(model: Any, options: ScoringOptions, folder: Path) -> Score:
-    return score_digits(_candidate(model, options), layer=_only_layer(options))
+    return score_digits(_candidate(model, options), layer=only_layer(options))
 
 
 def _public(model: Any, identifier: str, options: ScoringOptions) -> Score:
     if _is_stored(model, options):
         raise _refuse_stored(model)
-    found: Score = score_public(model, identifier, layer=_only_layer(options), registry=options.registry)
+    found: Score = score_public(model, identifier, layer=only_layer(options), registry=options.registry)
     return found
-
-
-def _only_layer(options: ScoringOptions) -> str | None:
-    if options.layers is None:
-        return None
-    if len(options.layers) != 1:
-        raise ScoringError(
-            f"layers={list(options.layers)!r} were given, but this benchmark reads one. Pass the layer to read out."
-        )
-    return options.layers[0]
 
 
 def _is_stored(model: Any, options: ScoringOptions) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from .commitment import LocalBrainModel
 from .data import Dataset
 from .errors import BenchmarkNotFoundError, ScoringError
 from .metrics import kfold_splits
-from .options import ScoringOptions
+from .options import ScoringOptions, only_layer
 from .protocols import BrainModel
 from .scores import Score
 from .screen import place_on_screen
@@ -87,10 +88,20 @@ def score_behavior(
     if metric.task == "odd_one_out":
         answers = _odd_one_out(model, placed, trials)
     else:
-        answers, trials, flags = _probabilities(model, placed, dataset, trials)
-    given = dataset.ceiling if isinstance(dataset.ceiling, float | int) and dataset.recordings is None else None
-    found = metric(answers, trials, ceiling=given)
-    return _as_score(found, metric, dataset, model=candidate.identifier, layer=layer, flags=flags)
+        answers, trials, flags = _probabilities(model, placed, dataset, trials, options)
+    # One ceiling stands in dataset.yaml: where there are recordings, it is theirs.
+    ceiling = dataset.ceiling if dataset.recordings is None else "internal_consistency"
+    found = metric(answers, trials, ceiling=float(ceiling) if isinstance(ceiling, float | int) else None)
+    if ceiling == "none" and found.formula != "s":
+        nan = float("nan")
+        found = replace(found, value=nan, ceiling=nan, flags=(*found.flags, "ceiling not defined"))
+    attrs = {"model": candidate.identifier, "layer": layer, "parity": options.parity, "n_stimuli": _n_asked(trials)}
+    return _as_score(found, metric, dataset, flags=flags, **attrs)
+
+
+def _n_asked(trials: pd.DataFrame) -> int:
+    columns = [name for name in ("stimulus_id", "image_1", "image_2", "image_3") if name in trials.columns]
+    return len(set(trials[columns].to_numpy().ravel()))
 
 
 def _subject(candidate: Candidate, options: ScoringOptions) -> tuple[BrainModel, str | None, float]:
@@ -98,7 +109,7 @@ def _subject(candidate: Candidate, options: ScoringOptions) -> tuple[BrainModel,
         model = candidate.build()
         return model, None, float(model.visual_degrees())
     extractor = candidate.build()
-    layer = (options.layers or [candidate.behavioral_readout_layer or candidate.layers(extractor)[-1]])[-1]
+    layer = only_layer(options) or candidate.behavioral_readout_layer or candidate.layers(extractor)[-1]
     subject = LocalBrainModel(
         candidate.identifier,
         extractor,
@@ -117,7 +128,7 @@ def _odd_one_out(model: BrainModel, placed: Any, triplets: pd.DataFrame) -> Any:
 
 
 def _probabilities(
-    model: BrainModel, placed: Any, dataset: Dataset, trials: pd.DataFrame
+    model: BrainModel, placed: Any, dataset: Dataset, trials: pd.DataFrame, options: ScoringOptions
 ) -> tuple[Any, pd.DataFrame, list[str]]:
     labels = _labels_of(dataset, placed)
     fitting = dataset.rows_of("train")
@@ -127,6 +138,11 @@ def _probabilities(
         asked = set(placed["stimulus_id"].iloc[rest])
         answers = _fit_and_ask(model, placed, labels, fitting, rest)
         return answers, trials[trials["stimulus_id"].isin(asked)].reset_index(drop=True), []
+    if options.is_parity:
+        raise ScoringError(
+            f"{options.parity} fits the readout to other stimuli than people were asked about, and {dataset.name!r} "
+            "has none. Mark some with 'train' in a column split of stimuli.csv, or leave out parity."
+        )
     parts = []
     for train, test in kfold_splits(len(placed), labels, n_splits=_N_FOLDS):
         if len(rows := np.intersect1d(test, tested)):
@@ -179,7 +195,6 @@ def _as_score(found: BehavioralScore, metric: BehavioralMetric, dataset: Dataset
             "formula": found.formula,
             "error_kind": metric.error_kind,
             "flags": flags,
-            "n_stimuli": dataset.n_stimuli,
             **attrs,
         },
         provenance={"dataset": dataset.digest},

@@ -26,7 +26,7 @@ from .scores import Score
 from .selection import LayerPCA, reduced
 from .uncertainty import Interval, out_of_fold, stimulus_bootstrap, unit_bootstrap
 
-__all__ = ["score_features", "score_neural"]
+__all__ = ["in_order_of_brainscore", "score_features", "score_neural"]
 
 _PCA_STIMULI = range(1000, 1096)
 _FEWEST_STIMULI = 20
@@ -57,6 +57,8 @@ def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: Scor
     ScoringError
         When the model cannot be scored.
     """
+    if options.is_parity:
+        benchmark = in_order_of_brainscore(benchmark)
     if candidate.is_brain_model:
         scored = benchmark if options.is_parity or benchmark.selection is None else benchmark.part(~benchmark.selection)
         return scored(candidate.build(), model=candidate.identifier, parity=options.parity)
@@ -84,6 +86,17 @@ def _key_of(extractor: Any) -> str | None:
     except (AttributeError, AdapterError):
         return None
     return key
+
+
+def in_order_of_brainscore(benchmark: NeuralBenchmark) -> NeuralBenchmark:
+    """Sort the stimuli by their ids, on which the splits depend: averaging over repetitions sorts them so there.
+
+    References
+    ----------
+    ``average_repetition`` of brainscore_vision 2.4.2, of assemblies whose first coordinate is ``stimulus_id``.
+    """
+    ids = [str(stimulus_id) for stimulus_id in benchmark.stimuli["stimulus_id"]]
+    return benchmark.part(np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp))
 
 
 def score_features(

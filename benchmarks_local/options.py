@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import ScoringError
 
-__all__ = ["PARITY", "ScoringOptions"]
+__all__ = ["PARITY", "ScoringOptions", "only_layer"]
 
 PARITY = "brainscore-2.4"
 
@@ -50,3 +50,20 @@ class ScoringOptions:
     def is_parity(self) -> bool:
         """Whether Brain-Score's own procedure is asked for."""
         return self.parity is not None
+
+
+def only_layer(options: ScoringOptions) -> str | None:
+    """Return the one layer that was named; None when none was.
+
+    Raises
+    ------
+    ScoringError
+        When several were named, or a wildcard.
+    """
+    if options.layers is None:
+        return None
+    if len(options.layers) != 1 or any(sign in options.layers[0] for sign in "*?["):
+        raise ScoringError(
+            f"layers={list(options.layers)!r} was given, but this benchmark reads one layer. Pass its name."
+        )
+    return options.layers[0]

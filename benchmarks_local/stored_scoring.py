@@ -20,7 +20,7 @@ from .benchmark import NeuralBenchmark
 from .errors import ScoringError, counted
 from .gathering import gather_stored, stored_stimulus_ids
 from .metrics import get_metric
-from .neural_scoring import score_features
+from .neural_scoring import in_order_of_brainscore, score_features
 from .options import ScoringOptions
 from .scores import Score
 
@@ -53,6 +53,8 @@ def score_stored(stored: Stored, benchmark: NeuralBenchmark, options: ScoringOpt
     ScoringError
         When the store lacks a stimulus, holds several entries with all of them, or a layer cannot be scored.
     """
+    if options.is_parity:
+        benchmark = in_order_of_brainscore(benchmark)
     entry, rows = _entry_with(stored, [str(each) for each in benchmark.stimuli["stimulus_id"]], benchmark.identifier)
     layers = _layers_of(entry, options.layers)
     if options.is_parity and len(layers) > 1:

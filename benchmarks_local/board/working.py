@@ -118,7 +118,7 @@ def _score(job: Job, orders: Orders) -> dict[str, Any]:
     options: dict[str, Any] = {"parity": job.parity or None, "layers": json.loads(job.layers or "null")}
     found = score(job.model, job.benchmark, memory=orders.memory, store=orders.store, **options)
     record: dict[str, Any] = found.to_record()
-    return {**record, "model": job.model, "benchmark": job.benchmark, "parity": job.parity or None}
+    return {**record, "model": job.model, "benchmark": job.benchmark}  # whose procedure it was, the score itself knows
 
 
 def _described(error: Exception) -> str:

@@ -146,3 +146,30 @@ def test_what_cannot_be_asked(toy_extractor: Any, tmp_path: Path) -> None:
         score(toy_extractor, "People2026.behavior-i1", layers="early")
     with pytest.raises(ScoringError, match=r"does not answer|do not answer in this benchmark"):
         score(tmp_path, "People2026.behavior-i1")
+
+
+def test_whose_procedure_and_how_many_stimuli(toy_extractor: Any, tmp_path: Path) -> None:
+    stimuli = make_stimuli(tmp_path / "made")
+    trials = make_trials(stimuli)
+    saved(Dataset("Split2026", None, stimuli, trials=trials), tmp_path / "a")
+    saved(Dataset("Whole2026", None, stimuli.drop(columns="split"), trials=trials), tmp_path / "b")
+    found = score(toy_extractor, "Split2026.behavior-i1", layers="late", parity="brainscore-2.4")
+    assert found.attrs["parity"] == "brainscore-2.4"
+    assert found.attrs["n_stimuli"] == (stimuli["split"] == "test").sum()
+    with pytest.raises(ScoringError, match=r"fits the readout to other stimuli.*'Whole2026' has none"):
+        score(toy_extractor, "Whole2026.behavior-i1", layers="late", parity="brainscore-2.4")
+    for layers in (["late", "early"], "*"):
+        with pytest.raises(ScoringError, match=r"reads one layer. Pass its name"):
+            score(toy_extractor, "Split2026.behavior-i1", layers=layers)
+
+
+def test_no_ceiling_and_a_given_one(toy_extractor: Any, tmp_path: Path) -> None:
+    stimuli = make_stimuli(tmp_path / "made")
+    trials = make_trials(stimuli)
+    saved(Dataset("None2026", None, stimuli, trials=trials, ceiling="none"), tmp_path / "a")
+    saved(Dataset("Given2026", None, stimuli, trials=trials, ceiling=0.81), tmp_path / "b")
+    without, given = (score(toy_extractor, f"{name}.behavior-i2", layers="late") for name in ("None2026", "Given2026"))
+    assert np.isnan(without.value)
+    assert np.isnan(without.ceiling)
+    assert given.value == pytest.approx(given.raw / 0.9)
+    assert without.raw == given.raw

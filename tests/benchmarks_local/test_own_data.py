@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,18 @@ def test_missing_repetitions_are_told(dataset: Dataset, toy_extractor: Any, tmp_
     saved(dataset, tmp_path / "saved")
     found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
     assert any(flag.startswith("ceiling: missing values") for flag in found.attrs["flags"])
+
+
+def test_with_parity_the_order_of_the_files_does_not_matter(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    """Brain-Score sorts stimuli by id when it averages repetitions, and its splits depend on the order."""
+    shuffled = dataset.of_stimuli(np.random.default_rng(0).permutation(N_STIMULI))
+    saved(dataset, tmp_path / "a")
+    saved(replace(shuffled, name="Shuffled2026"), tmp_path / "b")
+    first, second = (
+        score(toy_extractor, f"{name}.IT-pls", layers="late", parity="brainscore-2.4")
+        for name in ("Mine2026", "Shuffled2026")
+    )
+    assert first.raw == pytest.approx(second.raw, abs=1e-9)
+    assert first.ceiling == pytest.approx(second.ceiling, abs=1e-9)
