@@ -234,7 +234,12 @@ class NeuralBenchmark:
     @property
     def _other_flags(self) -> list[str]:
         of_ceiling = [] if self.given_ceiling is not None else [f"ceiling: {flag}" for flag in self.ceilings.flags]
-        return of_ceiling + (["splits not stratified"] if self._has_strata and self.labels is None else [])
+        return [*of_ceiling, *self.strata_flags]
+
+    @property
+    def strata_flags(self) -> list[str]:
+        """What is to be said of the column of strata: that splits cannot hold its labels."""
+        return ["splits not stratified"] if self._has_strata and self.labels is None else []
 
     @property
     def _splits_digest(self) -> str | None:

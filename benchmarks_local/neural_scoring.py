@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from adapters.errors import AdapterError
 
 from .benchmark import NeuralBenchmark
-from .candidate import Candidate
+from .candidate import Candidate, layers_to_fit
 from .committing import Commitment, commit_layer
 from .errors import ScoringError
 from .gathering import gather
@@ -66,6 +66,8 @@ def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: Scor
     placed = benchmark.place_on_screen(candidate.visual_degrees, folder)
     declared = None if options.layers else candidate.region_layer_map.get(benchmark.region)
     names = _as_list(declared) if declared else list(options.layers or candidate.layers(extractor))
+    if options.is_parity and not declared and options.layers is None:
+        names = layers_to_fit(candidate, extractor, names, benchmark.region)  # without those that Brain-Score refuses
     keep = names if get_metric(benchmark.metric).needs_values else ()
     settings = {"memory": options.memory, "store": options.store}
     features = gather(extractor, placed, names, keep_values=keep, **settings)
@@ -91,10 +93,20 @@ def _key_of(extractor: Any) -> str | None:
 def in_order_of_brainscore(benchmark: NeuralBenchmark) -> NeuralBenchmark:
     """Sort the stimuli by their ids, on which the splits depend: averaging over repetitions sorts them so there.
 
+    Raises
+    ------
+    ScoringError
+        When Brain-Score could not work with the recordings.
+
     References
     ----------
     ``average_repetition`` of brainscore_vision 2.4.2, of assemblies whose first coordinate is ``stimulus_id``.
     """
+    if faults := [*benchmark.notes, *benchmark.strata_flags]:
+        raise ScoringError(
+            f"{benchmark.identifier}: {', '.join(faults)}. Brain-Score's own metrics fail there, so there is no score "
+            "with parity. Correct the dataset, or score without parity."
+        )
     ids = [str(stimulus_id) for stimulus_id in benchmark.stimuli["stimulus_id"]]
     return benchmark.part(np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp))
 

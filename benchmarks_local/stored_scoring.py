@@ -80,7 +80,13 @@ def _entry_with(stored: Stored, wanted: Sequence[str], identifier: str) -> tuple
         entries = (stored if isinstance(stored, ActivationStore) else open_store(stored)).entries()
     found, missing, n_ids = [], list(wanted), 0
     for entry in entries:
-        rows = {str(name): row for row, name in enumerate(stored_stimulus_ids(entry))}
+        names = [str(name) for name in stored_stimulus_ids(entry)]
+        rows = {name: row for row, name in enumerate(names)}
+        if len(rows) < len(names) and rows.keys() >= set(wanted):
+            raise ScoringError(
+                f"{entry.key[:12]} holds several presentations of a stimulus, {len(names)} of {len(rows)}, and a score "
+                "takes one of each. Extract with number_of_trials=1, or pass the model."
+            )
         lacking = [name for name in wanted if name not in rows]
         if not lacking:
             found.append((entry, np.array([rows[name] for name in wanted])))

@@ -158,7 +158,7 @@ def _verify_stimuli(assembly: xr.DataArray, stimuli: Any) -> None:
 
 
 def _verify_columns(assembly: xr.DataArray, stimuli: Any) -> None:
-    for name in ("object_name", "image_label"):
+    for name in [each for each in ("object_name", "image_label") if each in stimuli.columns]:
         given = coordinate(assembly, name)
         if given is None or list(given) != list(stimuli[name]):
             raise ScoringError(

@@ -13,6 +13,7 @@ from PIL import Image
 
 import benchmarks_local.data.places as places
 from benchmarks_local import BenchmarkNotFoundError, ScoringError, list_benchmarks, score
+from benchmarks_local.candidate import Candidate
 from benchmarks_local.data import Dataset, Recordings, add_dataset
 from benchmarks_local.from_dataset import neural_benchmark, selection_rows
 from benchmarks_local.metrics import get_metric, internal_consistency
@@ -192,6 +193,8 @@ def test_units_that_did_not_see_every_stimulus_are_left_out_and_counted(
     found = score(toy_extractor, "Mine2026.IT-ridge", layers="late")
     assert found.attrs["neuroids"]["neuroid_id"] == ["n4", "n6", "n7"]
     assert "incomplete neuroids left out=1" in found.attrs["flags"]
+    with pytest.raises(ScoringError, match=r"incomplete neuroids left out=1. Brain-Score's own metrics fail there"):
+        score(toy_extractor, "Mine2026.IT-pls", layers="late", parity="brainscore-2.4")
     dataset.recordings.values[:, 3] = np.nan
     with pytest.raises(ScoringError, match=r"None of the 4 units in IT of 'Mine2026' saw every stimulus"):
         neural_benchmark(dataset, "IT")
@@ -260,3 +263,38 @@ def test_with_parity_the_order_of_the_files_does_not_matter(
     )
     assert first.raw == pytest.approx(second.raw, abs=1e-9)
     assert first.ceiling == pytest.approx(second.ceiling, abs=1e-9)
+
+
+def test_with_parity_small_layers_that_nobody_listed_are_left_out(
+    dataset: Dataset, make_extractor: Any, make_layer: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    extractor = make_extractor({"large": make_layer(60, 2), "head": make_layer(10, 4)})
+    candidate = Candidate("net", lambda: extractor, lambda built: list(built.layers), takes_all_layers=True)
+    found = score(candidate, "Mine2026.IT-pls", parity="brainscore-2.4")
+    assert [each["layer"] for each in found.attrs["layers"]] == ["large"]
+    both = score(candidate, "Mine2026.IT-pls")
+    assert [each["layer"] for each in both.attrs["layers"]] == ["large", "head"]
+
+
+def test_brain_models_need_no_columns_that_the_stimuli_have_not(
+    dataset: Dataset, toy_extractor: Any, tmp_path: Path
+) -> None:
+    bare = dataset.stimuli.drop(columns=["image_label", "object_name"])
+    saved(replace(dataset, stimuli=bare, stratify_on=None), tmp_path / "saved")
+
+    class Reading:
+        identifier = "reading"
+
+        def visual_degrees(self) -> float:
+            return 8.0
+
+        def start_recording(self, recording_target: str, time_bins: Any) -> None:
+            self.region = recording_target
+
+        def look_at(self, stimuli: Any, number_of_trials: int = 1) -> Any:
+            labelled = stimuli.assign(object_name="x", image_label="x")
+            labelled.stimulus_paths, labelled.identifier = stimuli.stimulus_paths, stimuli.identifier
+            return toy_extractor(labelled, layers=["late"])
+
+    assert score(Reading(), "Mine2026.IT-ridge").attrs["n_features"] == 60

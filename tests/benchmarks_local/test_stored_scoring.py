@@ -136,3 +136,11 @@ def test_a_registered_model_is_no_folder(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net").mkdir()
     assert score("net", "Stored2026.IT-ridge", registry=registry).attrs["model"] == "net"
+
+
+def test_trials_are_refused(extractor: Any, dataset: Dataset, tmp_path: Path) -> None:
+    stimuli = dataset.stimulus_set()
+    extractor.set_visual_degrees(8)
+    extractor(stimuli, layers=["3"], number_of_trials=3, require_variance=True, store=tmp_path / "store")
+    with pytest.raises(ScoringError, match=r"several presentations of a stimulus, 192 of 64.*number_of_trials=1"):
+        score(tmp_path / "store", "Stored2026.IT-ridge")
