@@ -19,7 +19,7 @@ from .scores import Score
 from .screen import place_on_screen
 from .verification import verify_recordings
 
-__all__ = ["NeuralBenchmark"]
+__all__ = ["NeuralBenchmark", "static_values"]
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,7 @@ class NeuralBenchmark:
         Score
             The ceiled score.
         """
-        if "time_bin" in recordings.dims:
-            recordings = recordings.mean("time_bin")
-        values = recordings.transpose("presentation", "neuroid").values
+        values = static_values(recordings)
         return self.scored(self.correlate(values, strict=strict), values.shape[1], **attrs)
 
     def __call__(self, model: BrainModel, /, **attrs: Any) -> Score:
@@ -253,6 +251,14 @@ class NeuralBenchmark:
     @property
     def _has_strata(self) -> bool:
         return self.strata is not None and self.strata in self.stimuli.columns
+
+
+def static_values(recordings: xr.DataArray) -> NDArray[Any]:
+    """Return recordings averaged over time bins, shape (n_presentations, n_neuroids)."""
+    if "time_bin" in recordings.dims:
+        recordings = recordings.mean("time_bin")
+    values: NDArray[Any] = recordings.transpose("presentation", "neuroid").values
+    return values
 
 
 def _flags(raw: float, ceiling: float, value: float) -> list[str]:

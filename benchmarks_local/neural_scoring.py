@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adapters.errors import AdapterError
 
-from .benchmark import NeuralBenchmark
+from .benchmark import NeuralBenchmark, static_values
 from .candidate import Candidate, layers_to_fit
 from .committing import Commitment, commit_layer
 from .errors import ScoringError
@@ -60,8 +60,7 @@ def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: Scor
     if options.is_parity:
         benchmark = in_order_of_brainscore(benchmark)
     if candidate.is_brain_model:
-        scored = benchmark if options.is_parity or benchmark.selection is None else benchmark.part(~benchmark.selection)
-        return scored(candidate.build(), model=candidate.identifier, parity=options.parity)
+        return _score_brain_model(candidate, benchmark, options, folder)
     extractor = candidate.build()
     placed = benchmark.place_on_screen(candidate.visual_degrees, folder)
     declared = None if options.layers else candidate.region_layer_map.get(benchmark.region)
@@ -79,6 +78,24 @@ def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: Scor
     score = score_features(features, benchmark, options, is_declared=bool(declared), chosen_on=chosen_on)
     provenance = {"model_key": _key_of(extractor)}
     return replace(score, attrs={**score.attrs, "model": candidate.identifier}, provenance=provenance)
+
+
+def _score_brain_model(
+    candidate: Candidate, benchmark: NeuralBenchmark, options: ScoringOptions, folder: Path
+) -> Score:
+    if options.layers is not None:
+        raise ScoringError(
+            f"layers={list(options.layers)!r} was given, but {candidate.identifier} is a brain model, which chooses "
+            "itself what stands for a region. Leave layers out."
+        )
+    if not options.is_parity and benchmark.selection is not None:
+        benchmark = benchmark.part(~benchmark.selection)
+    model = candidate.build()
+    placed = benchmark.place_on_screen(float(model.visual_degrees()), folder)
+    features = Features.of(static_values(benchmark.record(model, placed)))
+    score = score_features({candidate.identifier: features}, benchmark, options, is_declared=True)
+    attrs = {name: value for name, value in score.attrs.items() if name != "layer"}
+    return replace(score, attrs={**attrs, "model": candidate.identifier})
 
 
 def _key_of(extractor: Any) -> str | None:

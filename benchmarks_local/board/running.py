@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from adapters.memory import available_memory
@@ -113,12 +114,14 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> list[Job]:
 
 
 def content_of(place: str, benchmark: str) -> str:
-    """Return a digest of what a score depends on and a user may change: the models file, and the dataset.
+    """Return a digest of what a score depends on and a user may change: the file or module of models, and the dataset.
+
+    What that imports, and files of weights, are not looked at.
 
     Parameters
     ----------
     place : str
-        File or module that registers the model; a module's content is not looked at.
+        File or module that registers the model.
     benchmark : str
         Identifier; generated and public benchmarks do not change.
 
@@ -127,10 +130,18 @@ def content_of(place: str, benchmark: str) -> str:
     DatasetError
         When the dataset is there and cannot be used.
     """
-    path, folder = Path(place), list_datasets().get(benchmark.rpartition(".")[0])
-    parts = [path.read_bytes() if place.endswith(".py") and path.is_file() else b""]
+    source, folder = _source_of(place), list_datasets().get(benchmark.rpartition(".")[0])
+    parts = [source.read_bytes() if source is not None and source.is_file() else b""]
+    parts.append(b"" if place.endswith(".py") else place.encode())  # a file may be moved, a module not renamed
     parts.append(b"" if folder is None else load_dataset(folder).digest.encode())
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _source_of(place: str) -> Path | None:
+    if place.endswith(".py"):
+        return Path(place)
+    spec = find_spec(place) if place else None
+    return None if spec is None or spec.origin is None else Path(spec.origin)
 
 
 class _Crew:

@@ -149,7 +149,10 @@ def test_a_brain_model_is_scored_on_the_held_out_stimuli(
     saved(dataset, tmp_path / "saved")
     found = score(make_brain_model(), "Mine2026.IT-ridge")
     assert found.attrs["n_stimuli"] == N_STIMULI // 2
-    assert found.attrs.get("layer") is None
+    assert "layer" not in found.attrs
+    assert set(found.attrs["intervals"]) == {"unit bootstrap", "stimulus bootstrap"}
+    with pytest.raises(ScoringError, match=r"toy_brain is a brain model, which chooses itself"):
+        score(make_brain_model(), "Mine2026.IT-ridge", layers="pixels")
 
 
 def test_benchmarks_of_a_dataset_are_listed_and_others_named(

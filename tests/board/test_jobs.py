@@ -144,6 +144,17 @@ def test_content_is_that_of_the_models_file_and_the_dataset(tmp_path: Path, monk
     path.write_text("1")
     first = content_of(str(path), "Mock2026.IT-pls")
     assert first == content_of(str(path), "Mock2026.IT-ridge")
-    assert content_of("mylab.nets", "x") == content_of("", "x") == content_of(gone, "x") != first
+    assert content_of(gone, "x") != first
     path.write_text("2")
     assert content_of(str(path), "Mock2026.IT-pls") != first
+
+
+def test_content_of_a_module_is_its_name_and_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("lab_nets", "other_nets"):
+        (tmp_path / f"{name}.py").write_text("1")
+    first = content_of("lab_nets", "x")
+    assert content_of("other_nets", "x") != first
+    assert content_of("no_such_module", "x") != first
+    (tmp_path / "lab_nets.py").write_text("2")
+    assert content_of("lab_nets", "x") != first
