@@ -14,12 +14,13 @@ import registry as model_registry
 from adapters.errors import did_you_mean, listing
 from adapters.store import ActivationStore, Entry
 
+from .behavioral import BEHAVIORAL_METRICS
 from .behavioral_scoring import REGION, behavioral_metrics_of, score_behavior
 from .benchmark import NeuralBenchmark
 from .candidate import Candidate, as_candidate
 from .data import DatasetError, list_datasets, load_dataset
 from .digits import DIGITS_IDENTIFIER, score_digits
-from .errors import BenchmarkNotFoundError, ScoringError
+from .errors import BenchmarkNotFoundError, MetricNotFoundError, ScoringError
 from .from_dataset import neural_benchmark
 from .metrics import get_metric
 from .mock import MOCK_IDENTIFIER, mock_benchmark
@@ -114,6 +115,10 @@ def _of_dataset(place: Path, region: str, metric: str) -> Scorer:
     if region == REGION:
         return lambda model, options, folder: score_behavior(
             _candidate(model, options), dataset, metric, options, folder
+        )
+    if metric in BEHAVIORAL_METRICS:
+        raise MetricNotFoundError(
+            f"{metric!r} compares behavior, not recordings of {region}. Did you mean {dataset.name}.{REGION}-{metric}?"
         )
     get_metric(metric)
     benchmark = neural_benchmark(dataset, region, metric)

@@ -182,7 +182,7 @@ def _derived(table: pd.DataFrame) -> set[str]:
 
 
 def _as_score(found: BehavioralScore, metric: BehavioralMetric, dataset: Dataset, **attrs: Any) -> Score:
-    flags = [*found.flags, *attrs.pop("flags")]
+    flags = [*found.flags, *attrs.pop("flags"), *(["above the ceiling"] if found.value > 1 else [])]
     return Score(
         found.value,
         found.error,

@@ -21,6 +21,8 @@ from .verification import verify_recordings
 
 __all__ = ["NeuralBenchmark", "static_values"]
 
+_FEW_TESTED = 6  # correlations over fewer stimuli are skewed: their median over neuroids lies above the true one
+
 
 @dataclass(frozen=True)
 class NeuralBenchmark:
@@ -232,7 +234,13 @@ class NeuralBenchmark:
     @property
     def _other_flags(self) -> list[str]:
         of_ceiling = [] if self.given_ceiling is not None else [f"ceiling: {flag}" for flag in self.ceilings.flags]
-        return [*of_ceiling, *self.strata_flags]
+        n_tested = int(np.ceil(0.1 * len(self.stimuli)))
+        few = [f"few test stimuli={n_tested}"] if n_tested < _FEW_TESTED and self._is_mapping else []
+        return [*of_ceiling, *few, *self.strata_flags]
+
+    @property
+    def _is_mapping(self) -> bool:
+        return get_metric(self.metric).kind == "mapping"
 
     @property
     def strata_flags(self) -> list[str]:
@@ -242,7 +250,7 @@ class NeuralBenchmark:
     @property
     def _splits_digest(self) -> str | None:
         """Name the splits; a similarity metric compares all stimuli, or nine tenths of them, ten times."""
-        if get_metric(self.metric).kind == "mapping":
+        if self._is_mapping:
             return splits_digest(shuffle_splits(len(self.stimuli), self.labels))
         if not self.metric.endswith("_cv"):
             return None

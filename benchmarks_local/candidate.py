@@ -92,8 +92,8 @@ def as_candidate(model: Any, registry: Any = None) -> Candidate:
         return Candidate(_identifier(model), build=lambda: model, layers=spread_layers, visual_degrees=float(degrees))
     raise UnsupportedModelError(
         f"{type(model)} cannot be scored; expected the identifier of a registered model, an extractor or a brain "
-        "model. "
-        "Make an extractor of a model with adapters.wrap(model)."
+        "model. Make an extractor of a model with adapters.wrap(model); stored activations are scored by the folder of "
+        "their store."
     )
 
 

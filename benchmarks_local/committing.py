@@ -90,12 +90,12 @@ def commit_layer(correlations: Mapping[str, CrossValidated]) -> Commitment:
     return Commitment(best, ties, margin, dict(correlations))
 
 
-def region_layer_map(scores: Iterable[Score]) -> dict[str, str]:
+def region_layer_map(scores: Score | Iterable[Score]) -> dict[str, str]:
     """Collect which layer was committed to which region.
 
     Parameters
     ----------
-    scores : iterable of Score
+    scores : Score or iterable of Score
         Scores of one model, each on another region.
 
     Returns
@@ -110,7 +110,7 @@ def region_layer_map(scores: Iterable[Score]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     models = set()
-    for score in scores:
+    for score in [scores] if isinstance(scores, Score) else scores:
         region, layer = score.attrs.get("region"), score.attrs.get("layer")
         if not region or not layer:
             continue
@@ -128,12 +128,12 @@ def region_layer_map(scores: Iterable[Score]) -> dict[str, str]:
     return found
 
 
-def write_region_layer_map(scores: Iterable[Score], path: str | Path) -> Path:
+def write_region_layer_map(scores: Score | Iterable[Score], path: str | Path) -> Path:
     """Write the commitments of a model as the JSON file that a submission carries.
 
     Parameters
     ----------
-    scores : iterable of Score
+    scores : Score or iterable of Score
         Scores of one model, each on another region.
     path : str or pathlib.Path
         The file, ``region_layer_map/<identifier>.json`` in a plugin.

@@ -77,7 +77,11 @@ class Score:
     def __str__(self) -> str:
         layer = f", layer {self.attrs['layer']}" if self.attrs.get("layer") else ""
         flags = f"; {', '.join(self.attrs['flags'])}" if self.attrs.get("flags") else ""
-        return f"{self.value:.3f} (r = {self.raw:.3f} ± {self.error:.3f}, ceiling {self.ceiling:.3f}{layer}{flags})"
+        kind = "r" if self.attrs.get("formula", "r2/c") in ("r2/c", "(r/c)2") else "raw"
+        is_spread = self.attrs.get("error_kind", "split spread").startswith(("split", "standard error"))
+        error = f" ± {self.error:.3f}" if is_spread and math.isfinite(self.error) else ""
+        shown = [f"{each:.3f}" if math.isfinite(each) else "not defined" for each in (self.value, self.ceiling)]
+        return f"{shown[0]} ({kind} = {self.raw:.3f}{error}, ceiling {shown[1]}{layer}{flags})"
 
     def to_record(self) -> dict[str, Any]:
         """Return the score as data that JSON can hold, with everything a leaderboard shows.

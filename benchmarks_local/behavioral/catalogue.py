@@ -126,8 +126,9 @@ def get_behavioral_metric(identifier: str) -> BehavioralMetric:
     's/sqrt(c)'
     """
     if identifier not in BEHAVIORAL_METRICS:
+        hint = did_you_mean(identifier, BEHAVIORAL_METRICS)
         raise MetricNotFoundError(
-            f"There is no behavioral metric {identifier!r}. {did_you_mean(identifier, BEHAVIORAL_METRICS)} "
+            f"There is no behavioral metric {identifier!r}. {hint + ' ' if hint else ''}"
             f"There are {listing(list(BEHAVIORAL_METRICS), 20)}."
         )
     return BEHAVIORAL_METRICS[identifier]

@@ -94,7 +94,12 @@ def compare_models(
     verify_draws(n, level)
     if len(predictions) < 2:
         raise ScoringError(f"There is {counted(len(predictions), 'model')}, but a comparison needs at least 2.")
-    for each in predictions.values():
+    for name, each in predictions.items():
+        if not isinstance(each, OutOfFold):
+            raise ScoringError(
+                f"What was given for {name!r} is {type(each).__name__}, expected predictions of all stimuli. Make them "
+                "with out_of_fold(metric, activations, recordings)."
+            )
         values = verify_recordings_of(each, target)
     shared = ~np.isnan(np.concatenate([each.correlations(values) for each in predictions.values()])).any(axis=0)
     if not shared.any():

@@ -89,6 +89,7 @@ def scored(region: str | None, layer: str | None, model: str = "m") -> Score:
 def test_the_map_is_what_a_registration_takes(tmp_path: Path) -> None:
     scores = [scored("V4", "conv2"), scored("IT", "fc"), scored("behavior", None)]
     assert region_layer_map(scores) == {"V4": "conv2", "IT": "fc"}
+    assert region_layer_map(scores[1]) == {"IT": "fc"}
     path = write_region_layer_map(scores, tmp_path / "m.json")
     assert json.loads(path.read_text()) == {"V4": "conv2", "IT": "fc"}
 

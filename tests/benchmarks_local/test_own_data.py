@@ -164,6 +164,12 @@ def test_benchmarks_of_a_dataset_are_listed_and_others_named(
         score(toy_extractor, "Mine2026.V3-pls")
     with pytest.raises(KeyError, match=r"no metric 'plss'. Did you mean 'pls'"):
         score(toy_extractor, "Mine2026.IT-plss")
+    with pytest.raises(
+        KeyError, match=r"'i2n' compares behavior, not recordings of IT. Did you mean Mine2026.behavior-i2n"
+    ):
+        score(toy_extractor, "Mine2026.IT-i2n")
+    with pytest.raises(KeyError, match=r"no behavioral metric 'pls'. There are"):
+        score(toy_extractor, "Mine2026.behavior-pls")
     with pytest.raises(ScoringError, match=r"parity='brainscore' is unknown; expected 'brainscore-2.4'"):
         score(toy_extractor, "Mine2026.IT-pls", parity="brainscore")
 
@@ -301,3 +307,11 @@ def test_brain_models_need_no_columns_that_the_stimuli_have_not(
             return toy_extractor(labelled, layers=["late"])
 
     assert score(Reading(), "Mine2026.IT-ridge").attrs["n_features"] == 60
+
+
+def test_few_test_stimuli_are_told(dataset: Dataset, toy_extractor: Any, tmp_path: Path) -> None:
+    """Medians of correlations over three stimuli lie above the true one."""
+    few = dataset.of_stimuli(np.arange(0, 60))
+    saved(replace(few, name="Few2026"), tmp_path / "few")
+    assert "few test stimuli=3" in score(toy_extractor, "Few2026.IT-ridge", layers="late").attrs["flags"]
+    assert "few test stimuli" not in str(score(toy_extractor, "Few2026.IT-cka", layers="late"))

@@ -46,3 +46,11 @@ def test_records_that_cannot_be_read() -> None:
 
 def test_flags_are_printed() -> None:
     assert str(Score(0.1, 0.01, 0.9, -0.3, {"layer": "fc", "flags": ["negative r"]})).endswith("layer fc; negative r)")
+
+
+def test_what_is_printed_follows_the_metric() -> None:
+    cka = Score(0.712, float("nan"), 0.9, 0.641, {"formula": "s/c"})
+    assert str(cka) == "0.712 (raw = 0.641, ceiling 0.900)"
+    hits = {"formula": "s", "error_kind": "standard deviation over stimuli"}
+    assert str(Score(0.4, 0.49, float("nan"), 0.4, hits)) == "0.400 (raw = 0.400, ceiling not defined)"
+    assert str(Score(float("nan"), 0.01, float("nan"), 0.4)).startswith("not defined (r = 0.400 ± 0.010")

@@ -111,3 +111,8 @@ def test_what_cannot_be_compared() -> None:
         compare_models({"a": found, "b": in_one_fold(found.predicted[:, 1:])}, target)
     with pytest.raises(ScoringError, match=r"No neuroid varies in the recordings and in the predictions of every mod"):
         compare_models({"a": found, "b": in_one_fold(np.ones_like(target))}, target)
+
+
+def test_scores_are_no_predictions():
+    with pytest.raises(ScoringError, match=r"given for 'a' is float, expected predictions.*out_of_fold"):
+        compare_models({"a": 0.5, "b": 0.4}, np.zeros((10, 3)))
