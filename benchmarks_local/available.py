@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Any
 import numpy as np
 
 import registry as model_registry
-from adapters.errors import did_you_mean, listing
+from adapters.errors import AdapterWarning, did_you_mean, listing
 from adapters.store import ActivationStore, Entry
 
 from .behavioral import BEHAVIORAL_METRICS
 from .behavioral_scoring import REGION, behavioral_metrics_of, score_behavior
 from .benchmark import NeuralBenchmark
 from .candidate import Candidate, as_candidate
-from .data import DatasetError, list_datasets, load_dataset
+from .data import folders_named_otherwise, list_datasets, load_dataset, load_found_datasets, searched_places
 from .digits import DIGITS_IDENTIFIER, score_digits
 from .errors import BenchmarkNotFoundError, MetricNotFoundError, ScoringError
 from .from_dataset import neural_benchmark
@@ -41,8 +42,8 @@ _LISTED_METRICS = ("pls", "ridge", "neuron_to_neuron", "rdm", "cka")  # get_metr
 def list_benchmarks(pattern: str = "*") -> list[str]:
     """List the benchmarks that models can be scored on.
 
-    Datasets are found where ``benchmarks_local.data.find_dataset`` looks; damaged ones are left out. Brain-Score's
-    public benchmarks are listed by ``benchmarks_local.public.list_public``, with what they still need.
+    Datasets are found where ``benchmarks_local.data.find_dataset`` looks; a warning tells of damaged ones.
+    Brain-Score's public benchmarks are listed by ``benchmarks_local.public.list_public``, with what they still need.
 
     Parameters
     ----------
@@ -59,14 +60,17 @@ def list_benchmarks(pattern: str = "*") -> list[str]:
     >>> list_benchmarks("Mock*.IT-pls")
     ['Mock2026.IT-pls']
     """
+    datasets, broken = load_found_datasets()
     found = [MOCK_IDENTIFIER, DIGITS_IDENTIFIER]
-    for name, folder in list_datasets().items():
-        try:
-            dataset = load_dataset(folder)
-        except DatasetError:
-            continue
+    for name, dataset in datasets.items():
         found += [f"{name}.{region}-{metric}" for region in dataset.regions for metric in _LISTED_METRICS]
         found += [f"{name}.{REGION}-{metric}" for metric in behavioral_metrics_of(dataset)]
+    if broken:
+        warnings.warn(
+            f"Datasets with errors were passed over: {listing(list(broken))}. See `brain-adapters data validate`.",
+            AdapterWarning,
+            stacklevel=2,
+        )
     return sorted(fnmatch.filter(found, pattern))
 
 
@@ -104,9 +108,14 @@ def find_benchmark(identifier: str) -> Scorer:
         return lambda model, options, folder: _public(model, identifier, options)
     known = list_benchmarks()
     hint = did_you_mean(identifier, [*known, *PUBLIC_BENCHMARKS])
+    elsewhere = [
+        f"The folder {path} is there; its dataset.yaml says name: {other}. "
+        for path, other in folders_named_otherwise(name).items()
+    ]
     raise BenchmarkNotFoundError(
-        f"There is no benchmark {identifier!r}. {hint + ' ' if hint else ''}Here are: {listing(known)}. "
-        "For data of your own see `brain-adapters data new`."
+        f"There is no benchmark {identifier!r}. {hint + ' ' if hint else ''}{''.join(elsewhere)}Here are: "
+        f"{listing(known)}; identifiers are Data.region-metric. Datasets were looked for in "
+        f"{', '.join(searched_places())}; add another place with add_dataset(folder) or --data FOLDER."
     )
 
 

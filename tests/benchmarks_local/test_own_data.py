@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import benchmarks_local.data.places as places
+from adapters.errors import AdapterWarning
 from benchmarks_local import BenchmarkNotFoundError, ScoringError, list_benchmarks, score
 from benchmarks_local.candidate import Candidate
 from benchmarks_local.data import Dataset, Recordings, add_dataset
@@ -315,3 +316,20 @@ def test_few_test_stimuli_are_told(dataset: Dataset, toy_extractor: Any, tmp_pat
     saved(replace(few, name="Few2026"), tmp_path / "few")
     assert "few test stimuli=3" in score(toy_extractor, "Few2026.IT-ridge", layers="late").attrs["flags"]
     assert "few test stimuli" not in str(score(toy_extractor, "Few2026.IT-cka", layers="late"))
+
+
+def test_damaged_datasets_are_passed_over_with_a_word(dataset: Dataset, tmp_path: Path) -> None:
+    saved(dataset, tmp_path / "saved")
+    (tmp_path / "saved" / "responses.csv").write_text("nothing")
+    with pytest.warns(
+        AdapterWarning, match=r"with errors were passed over: Mine2026. See `brain-adapters"
+    ):
+        assert list_benchmarks("Mine2026.*") == []
+
+
+def test_where_datasets_are_looked_for(dataset: Dataset, toy_extractor: Any) -> None:
+    dataset.save(Path("renamed"))  # in the current folder
+    with pytest.raises(
+        BenchmarkNotFoundError, match=r"renamed is there; its dataset.yaml says name: Mine2026.*\.,"
+    ):
+        score(toy_extractor, "renamed.IT-pls")
