@@ -177,7 +177,7 @@ def _is_stored(model: Any, options: ScoringOptions) -> bool:
     if not isinstance(model, str):
         return isinstance(model, ActivationStore | Entry | Path)
     known = model_registry.list_models() if options.registry is None else options.registry
-    return model not in known and Path(model).is_dir()
+    return bool(model) and model not in known and Path(model).is_dir()
 
 
 def _candidate(model: Any, options: ScoringOptions) -> Candidate:

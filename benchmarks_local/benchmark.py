@@ -161,9 +161,9 @@ class NeuralBenchmark:
         """
         metric, ceiling, n_neuroids = get_metric(self.metric), self.ceiling, self.recordings.shape[2]
         value = float(FORMULAS[metric.formula](found.value, ceiling)) if ceiling > 0 else float("nan")
-        per_neuroid = {"raw": found.raw.mean(axis=0).tolist()} if found.raw.shape[1] == n_neuroids else {}
+        per_neuroid = {"raw": _mean_of_known(found.raw)} if found.raw.shape[1] == n_neuroids else {}
         if self.given_ceiling is None:
-            per_neuroid["ceiling"] = self.ceilings.raw.mean(axis=0).tolist()
+            per_neuroid["ceiling"] = _mean_of_known(self.ceilings.raw)
         return Score(
             value=value,
             error=found.error,
@@ -267,6 +267,13 @@ def static_values(recordings: xr.DataArray) -> NDArray[Any]:
         recordings = recordings.mean("time_bin")
     values: NDArray[Any] = recordings.transpose("presentation", "neuroid").values
     return values
+
+
+def _mean_of_known(raw: NDArray[np.float64]) -> list[float]:
+    """Average over the splits in which a neuroid has a value; NaN where it has none."""
+    counts = (~np.isnan(raw)).sum(axis=0)
+    means: list[float] = np.where(counts > 0, np.nansum(raw, axis=0) / np.maximum(counts, 1), np.nan).tolist()
+    return means
 
 
 def _flags(raw: float, ceiling: float, value: float) -> list[str]:

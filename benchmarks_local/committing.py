@@ -90,7 +90,7 @@ def commit_layer(correlations: Mapping[str, CrossValidated]) -> Commitment:
     return Commitment(best, ties, margin, dict(correlations))
 
 
-def region_layer_map(scores: Score | Iterable[Score]) -> dict[str, str]:
+def region_layer_map(scores: Score | Iterable[Score]) -> dict[str, str | list[str]]:
     """Collect which layer was committed to which region.
 
     Parameters
@@ -100,7 +100,7 @@ def region_layer_map(scores: Score | Iterable[Score]) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
+    dict of str to str, or to list of str where several layers were declared
         Region to layer, as ``@register_model(region_layer_map=...)`` and Brain-Score's plugins take it.
 
     Raises
@@ -108,7 +108,7 @@ def region_layer_map(scores: Score | Iterable[Score]) -> dict[str, str]:
     ScoringError
         When the scores are of several models, or give a region two layers.
     """
-    found: dict[str, str] = {}
+    found: dict[str, str | list[str]] = {}
     models = set()
     for score in [scores] if isinstance(scores, Score) else scores:
         region, layer = score.attrs.get("region"), score.attrs.get("layer")
@@ -120,9 +120,11 @@ def region_layer_map(scores: Score | Iterable[Score]) -> dict[str, str]:
                 f"The scores are of the models {', '.join(sorted(map(str, models)))}; a region_layer_map belongs to "
                 "one. Pass the scores of one model."
             )
-        if found.setdefault(region, layer) != layer:
+        names = str(layer).split(", ")
+        chosen = names[0] if len(names) == 1 else names
+        if found.setdefault(region, chosen) != chosen:
             raise ScoringError(
-                f"Two scores commit {region} to different layers, {found[region]!r} and {layer!r}. Pass one benchmark "
+                f"Two scores commit {region} to different layers, {found[region]!r} and {chosen!r}. Pass one benchmark "
                 "per region."
             )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -23,12 +24,12 @@ from .metrics import FORMULAS, CrossValidated, Features, get_metric
 from .mock import draw_stimuli
 from .options import ScoringOptions
 from .scores import Score
-from .selection import LayerPCA, reduced
+from .selection import MAX_COMPONENTS, LayerPCA, reduced
 from .uncertainty import Interval, out_of_fold, stimulus_bootstrap, unit_bootstrap
 
 __all__ = ["in_order_of_brainscore", "score_features", "score_neural"]
 
-_PCA_STIMULI = range(1000, 1096)
+_PCA_STIMULI = range(1000, 2000)  # as many as Brain-Score's photographs
 _FEWEST_STIMULI = 20
 _FOLDS = 10
 
@@ -72,8 +73,10 @@ def score_neural(candidate: Candidate, benchmark: NeuralBenchmark, options: Scor
     features = gather(extractor, placed, names, keep_values=keep, **settings)
     if declared:
         features = {", ".join(features): _joined(list(features.values()))}
+    else:
+        features = _in_execution_order(features, extractor)
     chosen_on = None
-    if options.is_parity and not declared:
+    if options.is_parity and len(features) > 1 and max(each.n_features for each in features.values()) > MAX_COMPONENTS:
         chosen_on = _principal_components(extractor, placed, list(features), folder, settings)
     score = score_features(features, benchmark, options, is_declared=bool(declared), chosen_on=chosen_on)
     provenance = {"model_key": _key_of(extractor)}
@@ -173,23 +176,26 @@ def score_features(
     predicted = _of_layer(layer, scoring, source, options)
     score = scoring.scored(predicted, source.n_features, layer=layer, **attrs)
     intervals = _intervals(scoring, source, predicted)
-    flags = [*score.attrs["flags"], *dict.fromkeys(flag for each in intervals for flag in each.flags)]
+    flags = [*score.attrs["flags"], *(f"{each.kind}: {flag}" for each in intervals for flag in each.flags)]
+    if chosen_on is not None:
+        flags.append("chosen by components of generated images")
     if split is None and not options.is_parity and not is_declared and len(features) > 1:
         flags.append("chosen and scored on the same stimuli")
     if len(attrs.get("ties", ())) > 1:
         flags.append(f"layer not identifiable: {len(attrs['ties'])} within one standard error")
-    shown = {each.kind: _about(score.value, each) for each in intervals}
+    shown = {each.kind: _about(score, each) for each in intervals}
     return replace(score, attrs={**score.attrs, "flags": flags, "intervals": shown})
 
 
-def _about(value: float, interval: Interval) -> dict[str, float]:
+def _about(score: Score, interval: Interval) -> dict[str, float]:
     """Move an interval to the score: the draws of stimuli are of a statistic near it, whose own value is ``estimate``.
 
     The score averages correlations over the few stimuli of each split, the bootstrap pools the predictions of all.
-    What the draws tell is how far such a number strays from itself.
+    What the draws tell is how far such a number strays from itself. A share of variance is never below 0.
     """
-    shift = value - interval.estimate
-    return {"low": interval.low + shift, "high": interval.high + shift, "level": interval.level, "n": interval.n}
+    low, high = (end + score.value - interval.estimate for end in (interval.low, interval.high))
+    least = 0.0 if score.attrs["formula"] in ("r2/c", "(r/c)2") else -np.inf
+    return {"low": float(max(low, least)), "high": high, "level": interval.level, "n": interval.n}
 
 
 def _intervals(benchmark: NeuralBenchmark, source: Features, predicted: CrossValidated) -> list[Interval]:
@@ -208,7 +214,8 @@ def _intervals(benchmark: NeuralBenchmark, source: Features, predicted: CrossVal
     if is_of_neuroids and source.n_stimuli >= _FEWEST_STIMULI and np.isfinite(predicted.value):
         folds = out_of_fold(metric, source, benchmark.responses, strata=strata, n_folds=n_folds)
         anew = {"repetitions": benchmark.recordings} if benchmark.given_ceiling is None else {"ceiling": ceilings}
-        found.append(stimulus_bootstrap(folds, benchmark.responses, **anew, **known))
+        with suppress(ScoringError):  # predictions that do not vary within folds: the score stands without it
+            found.append(stimulus_bootstrap(folds, benchmark.responses, **anew, **known))
     return found
 
 
@@ -255,6 +262,12 @@ def _principal_components(
     stimuli, _ = draw_stimuli(pca, _PCA_STIMULI)
     with reduced(extractor, LayerPCA(extractor, layers, stimuli)):
         return gather(extractor, placed, layers, memory=settings["memory"])
+
+
+def _in_execution_order(features: Mapping[str, Features], extractor: Any) -> dict[str, Features]:
+    known = {name: number for number, name in enumerate(getattr(extractor, "layers", ()))}
+    names = sorted(features, key=lambda name: known.get(name.partition("@")[0].partition(":")[0], len(known)))
+    return {name: features[name] for name in names}
 
 
 def _joined(features: Sequence[Features]) -> Features:

@@ -45,6 +45,9 @@ class ScoringOptions:
             )
         if isinstance(self.layers, str):
             object.__setattr__(self, "layers", [self.layers])
+        is_names = isinstance(self.layers, Sequence) and all(isinstance(each, str) for each in self.layers)
+        if self.layers is not None and not (is_names and self.layers):
+            raise ScoringError(f"layers={self.layers!r} was given, expected names or wildcards, e.g. ['features.*'].")
 
     @property
     def is_parity(self) -> bool:

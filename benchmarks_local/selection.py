@@ -19,7 +19,7 @@ from .estimators import single_threaded
 from .protocols import Extractor
 from .verification import coordinate, verify_finite
 
-__all__ = ["LayerPCA", "LayerSelection", "layer_values", "reduced", "select_layer"]
+__all__ = ["MAX_COMPONENTS", "LayerPCA", "LayerSelection", "layer_values", "reduced", "select_layer"]
 
 MAX_COMPONENTS = 1000
 _LAYERS_AT_ONCE = 8  # bounds the memory for activations that are not reduced yet

@@ -99,3 +99,7 @@ def test_contradicting_maps_are_refused() -> None:
         region_layer_map([scored("IT", "fc"), scored("IT", "conv2")])
     with pytest.raises(ScoringError, match=r"of the models m, n; a region_layer_map belongs to one"):
         region_layer_map([scored("IT", "fc"), scored("V4", "fc", "n")])
+
+
+def test_several_layers_for_a_region_stay_several() -> None:
+    assert region_layer_map(scored("IT", "conv2, fc")) == {"IT": ["conv2", "fc"]}

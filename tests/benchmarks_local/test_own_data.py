@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.decomposition import PCA
 
 import benchmarks_local.data.places as places
 from adapters.errors import AdapterWarning
@@ -18,6 +20,7 @@ from benchmarks_local.candidate import Candidate
 from benchmarks_local.data import Dataset, Recordings, add_dataset
 from benchmarks_local.from_dataset import neural_benchmark, selection_rows
 from benchmarks_local.metrics import get_metric, internal_consistency
+from benchmarks_local.mock import draw_stimuli
 
 N_STIMULI = 96
 
@@ -321,15 +324,45 @@ def test_few_test_stimuli_are_told(dataset: Dataset, toy_extractor: Any, tmp_pat
 def test_damaged_datasets_are_passed_over_with_a_word(dataset: Dataset, tmp_path: Path) -> None:
     saved(dataset, tmp_path / "saved")
     (tmp_path / "saved" / "responses.csv").write_text("nothing")
-    with pytest.warns(
-        AdapterWarning, match=r"with errors were passed over: Mine2026. See `brain-adapters"
-    ):
+    with pytest.warns(AdapterWarning, match=r"with errors were passed over: Mine2026. See `brain-adapters"):
         assert list_benchmarks("Mine2026.*") == []
 
 
 def test_where_datasets_are_looked_for(dataset: Dataset, toy_extractor: Any) -> None:
     dataset.save(Path("renamed"))  # in the current folder
-    with pytest.raises(
-        BenchmarkNotFoundError, match=r"renamed is there; its dataset.yaml says name: Mine2026.*\.,"
-    ):
+    with pytest.raises(BenchmarkNotFoundError, match=r"renamed is there; its dataset.yaml says name: Mine2026.*\.,"):
         score(toy_extractor, "renamed.IT-pls")
+
+
+def test_wide_layers_are_chosen_by_components_of_a_thousand_images_with_parity(
+    dataset: Dataset, make_extractor: Any, make_layer: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    extractor = make_extractor({"narrow": make_layer(60, 2), "wide": make_layer(1100, 3)})
+    found = score(extractor, "Mine2026.IT-pls", parity="brainscore-2.4")
+    assert "chosen by components of generated images" in found.attrs["flags"]
+    wide = extractor(dataset.stimulus_set(), layers=["wide"]).values
+    with TemporaryDirectory() as folder:
+        images = extractor(draw_stimuli(Path(folder), range(1000, 2000))[0], layers=["wide"]).values
+    components = PCA(999, svd_solver="full").fit(images).transform(wide)
+    expected = get_metric("pls")(components, dataset.recordings.of_region("IT").average(), strata=dataset.strata)
+    assert found.attrs["layers"][1]["raw"] == pytest.approx(expected.value, abs=2e-3)
+
+
+def test_layers_are_listed_in_the_order_of_execution(dataset: Dataset, toy_extractor: Any, tmp_path: Path) -> None:
+    saved(dataset, tmp_path / "saved")
+    found = score(toy_extractor, "Mine2026.IT-ridge", layers=["late", "early"])
+    assert [each["layer"] for each in found.attrs["layers"]] == ["early", "late"]
+    for layers in (3, [], [1]):
+        with pytest.raises(ScoringError, match=r"expected names or wildcards"):
+            score(toy_extractor, "Mine2026.IT-ridge", layers=layers)
+
+
+def test_a_share_of_variance_is_never_below_zero(
+    dataset: Dataset, make_extractor: Any, make_layer: Any, tmp_path: Path
+) -> None:
+    saved(dataset, tmp_path / "saved")
+    noise = np.random.default_rng(4).normal(size=(N_STIMULI, 40))
+    extractor = make_extractor({"noise": lambda pixels: noise[: len(pixels)]}, batch_size=N_STIMULI)
+    intervals = score(extractor, "Mine2026.IT-ridge").attrs["intervals"]
+    assert all(each["low"] >= 0 for each in intervals.values())

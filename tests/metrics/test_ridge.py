@@ -98,3 +98,15 @@ def test_least_squares(n: int, p: int) -> None:
             x, y = source[train] - source[train].mean(0), target[train] - target[train].mean(0)
             theirs = (source[test] - source[train].mean(0)) @ np.linalg.pinv(x, rcond=1e-10) @ y + target[train].mean(0)
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_large_activations_lose_nothing_in_inner_products():
+    """A penalty of 1 is far below the rounding of inner products of a million times a million."""
+    generator = np.random.default_rng(0)
+    source = generator.normal(size=(200, 40))
+    target = source @ generator.normal(size=(40, 5)) + generator.normal(size=(200, 5))
+    features = Features.from_moments(Moments.of(1e6 * source))
+    splits = shuffle_splits(200)
+    for predicted, (train, test) in zip(ridge_predictions(features, target, splits), splits, strict=True):
+        expected = Ridge(1.0).fit(1e6 * source[train], target[train]).predict(1e6 * source[test])
+        np.testing.assert_allclose(predicted, expected, atol=1e-9)
