@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ data_commands = typer.Typer(
 )
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The dataset's folder.")]
 _WIDTH = 100
+_LEGEND = ". all there, - + * more and more missing, # none there"
 _MARKS = {"error": "ERROR", "warning": "warning"}
 
 
@@ -41,9 +43,7 @@ def new_command(
         Path | None, typer.Option(metavar="FILE", help="Long table (.csv) or NetCDF (.nc) of responses.")
     ] = None,
     regions: Annotated[str, typer.Option(metavar="NAMES", help="Where was recorded: V4,IT.")] = "",
-    degrees: Annotated[
-        float | None, typer.Option(help="Degrees of the visual field that an image covered.", min=0)
-    ] = None,
+    degrees: Annotated[float | None, typer.Option(help="Degrees of the visual field that an image covered.")] = None,
     license: Annotated[str | None, typer.Option(help="Terms of use, as CC-BY-4.0.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +55,9 @@ def new_command(
         typer.echo(json.dumps({"folder": str(folder), "files": files}))
         return
     typer.echo(f"{folder}: {', '.join(files)}")
-    typer.echo(f"Fill in {folder / 'dataset.yaml'}, then: brain-adapters data validate {folder}", err=True)
+    is_complete = all(each is not None for each in (images, responses, degrees, license))
+    begin = "Next: " if is_complete else f"Fill in {folder / 'dataset.yaml'}, then: "
+    typer.echo(f"{begin}brain-adapters data validate {shlex.quote(str(folder))}", err=True)
 
 
 @data_commands.command("validate")
@@ -107,7 +109,7 @@ def show_command(
             typer.echo(f"\nSplit-half reliability of units in {region}")
             typer.echo("\n".join(histogram(units)))
         if drawn := missing_map(part):
-            typer.echo(f"\nMissing in {region}: units downwards, stimuli to the right, . all there, # none there")
+            typer.echo(f"\nMissing in {region}: units downwards, stimuli to the right; {_LEGEND}")
             typer.echo("\n".join(drawn))
 
 

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import re
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from adapters.errors import AdapterError, listing
 from adapters.memory import parse_memory
 from benchmarks_local import board as boards
 from benchmarks_local.available import find_benchmark
+from benchmarks_local.board.printing import printable
 from benchmarks_local.data import add_dataset
 
 from .advice import for_command_line
@@ -105,7 +107,8 @@ def score_command(
     else:
         for each in results:
             typer.echo(_line(each))
-        typer.echo(f"Next: brain-adapters leaderboard {out} --html board.html", err=True)
+        if any(job.state == "done" for job in finished):
+            typer.echo(f"Next: brain-adapters leaderboard {out} --html board.html", err=True)
     if any(job.state == "failed" for job in finished):
         raise typer.Exit(1)
 
@@ -125,12 +128,19 @@ def leaderboard_command(
         list[str] | None,
         typer.Option("--formula", help="Where formulas differ, show the scores of this one, e.g. 'r2/c'."),
     ] = None,
+    benchmarks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--benchmark", "-b", help="Show these scores only; takes wildcards ('*.IT-*'); repeat it for more."
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Leaderboard",
 ) -> None:
-    """Show scores as a table: models by average, V1, V2, V4, IT and behavior.
+    """Show scores as a table: models by average, V1, V2, V4, IT, behavior and what other regions there are.
 
-    Scores that were not computed in the same way are refused, and one chooses. A damaged file is named, and the others
-    are shown; exit status 1 then. The page is one file, needs no network, and opens in any browser.
+    Scores that were not computed in the same way, or not on the same data, are refused, and one chooses. A damaged
+    file is named, and the others are shown; exit status 1 then. The page is one file, needs no network, and opens in
+    any browser.
     """
     if as_csv + as_markdown + as_json > 1:
         raise typer.BadParameter("--csv, --markdown and --json exclude each other. Give one of them.")
@@ -138,7 +148,16 @@ def leaderboard_command(
     for name, reason in found.damaged.items():
         typer.echo(f"Warning: {results / name}: {reason}", err=True)
     choice: dict[str, Any] = {} if parity is None else {"parity": _parity(parity) or None}
-    board = boards.make_board(found.records, formulas=formulas or (), **choice)
+    choice |= {"formulas": formulas or (), "benchmarks": benchmarks or ()}
+    try:
+        board = boards.make_board(found.records, **choice)
+    except boards.MixedRecordsError as error:
+        if not error.options:
+            raise
+        given = [] if parity is None or "--parity" in error.options else ["--parity", parity.value]
+        given += [each for pattern in benchmarks or () for each in ("--benchmark", pattern)]
+        command = shlex.join(["brain-adapters", "leaderboard", str(results), *given, *error.options])
+        raise boards.MixedRecordsError(f"{error} For example: {printable(command)}") from None
     if html is not None:
         page = boards.render_page(board, title=title, damaged=found.damaged)
         if html.is_dir():

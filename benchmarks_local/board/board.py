@@ -1,60 +1,22 @@
-"""The board: rows are models, columns average, V1, V2, V4, IT and behavior."""
+"""The board: rows are models, columns average, V1, V2, V4, IT, behavior, and what other regions there are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
-from .choosing import ANY, choose
-from .errors import NoRecordsError
+from ..scores import Score
+from .cells import Cell, kind_of, mean_of, part_of
+from .choosing import ANY, Choice, choose
+from .errors import NoRecordsError, RecordError
 from .record import Record
 
 __all__ = ["AVERAGE", "COLUMNS", "Board", "Cell", "Row", "make_board"]
 
 AVERAGE = "average"
 COLUMNS = ("V1", "V2", "V4", "IT", "behavior")
-INTERVALS = ("stimulus bootstrap", "unit bootstrap")  # the first that all records have; stimuli vary more than units
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A score on the board.
-
-    Attributes
-    ----------
-    value : float
-        Mean over ``n_expected`` parts, a part that is missing counted as 0; NaN when there is none at all.
-    low, high : float
-        Interval of ``value``; NaN when the records do not all have one.
-    n_found, n_expected : int
-        Of how many parts (benchmarks of a region, or columns of the average) there is a score, and of how many there
-        could be.
-    flags : tuple of str
-        What the value alone would hide.
-    records : tuple of Record
-        The scores behind it.
-    """
-
-    value: float
-    low: float
-    high: float
-    n_found: int
-    n_expected: int
-    flags: tuple[str, ...] = ()
-    records: tuple[Record, ...] = ()
-
-    @property
-    def is_scored(self) -> bool:
-        """Whether there is a score; a cell without one is shown as X, not as 0."""
-        return not math.isnan(self.value)
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether it is known how sure the score is."""
-        return not (math.isnan(self.low) or math.isnan(self.high))
 
 
 @dataclass(frozen=True)
@@ -65,20 +27,21 @@ class Row:
     ----------
     model : str
         Its identifier.
-    rank : int
+    rank : int or None
         One more than the number of models that are better for sure; models that cannot be told apart share ranks.
+        None without an average.
     is_shared : bool
         Whether another model has the same rank.
     average : Cell
-        Mean of the five columns, a column without a score counted as 0.
+        Mean of the five columns, a column without a score counted as 0; not scored when none of the five is.
     cells : mapping of str to Cell
-        One per column.
+        One per column of the board.
     records : tuple of Record
-        All scores of the model, also those of regions that have no column.
+        All scores of the model, in the order of the columns.
     """
 
     model: str
-    rank: int
+    rank: int | None
     is_shared: bool
     average: Cell
     cells: Mapping[str, Cell]
@@ -92,38 +55,59 @@ class Board:
     Attributes
     ----------
     rows : tuple of Row
-        Ordered by average; models with the same average by name.
+        Ordered by average; models with the same average, or none, by the scores of other regions, then by name.
+    columns : tuple of str
+        The five that are averaged, and behind them the other regions that there are scores of.
     benchmarks : mapping of str to tuple of str
-        Column to the benchmarks that its cells average over, and ``"other"`` to those that have no column.
+        Column to the benchmarks that its cells average over.
     formulas : tuple of str
         How raw scores were divided by the ceiling.
     parity : str or None
         The release that the numbers are to be equal to.
-    interval : str
-        The kind of the intervals; empty when the records do not all have one of the same kind.
+    intervals : mapping of str to str
+        Column to the kind of its intervals, as far as its records have any.
+    shares_ranks : bool
+        Whether ranks are shared where intervals overlap; else a model with a rank has no interval of its average, and
+        ranks follow the numbers.
     notes : tuple of str
         What was left out, and why.
     """
 
     rows: tuple[Row, ...]
+    columns: tuple[str, ...]
     benchmarks: Mapping[str, tuple[str, ...]]
     formulas: tuple[str, ...]
     parity: str | None
-    interval: str
+    intervals: Mapping[str, str]
+    shares_ranks: bool
     notes: tuple[str, ...]
 
+    @property
+    def interval(self) -> str:
+        """The kinds of the intervals, put together; empty when there are none."""
+        return " and ".join(dict.fromkeys(self.intervals.values()))
 
-def make_board(records: Iterable[Record], *, parity: str | None = ANY, formulas: Sequence[str] = ()) -> Board:
+
+def make_board(
+    records: Iterable[Record | Score | Mapping[str, Any]],
+    *,
+    parity: str | None = ANY,
+    formulas: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+) -> Board:
     """Put scores on a board.
 
     Parameters
     ----------
-    records : iterable of Record
-        Scores of any number of models and benchmarks.
+    records : iterable of Record, Score or mapping
+        Scores of any number of models and benchmarks: read from files, as ``score`` returned them, or their
+        ``to_record()``.
     parity : str or None
         Keep the records of this parity, None for our own defaults; without it all have to be of one.
     formulas : sequence of str
         Where formulas differ, keep the records with one of these.
+    benchmarks : sequence of str
+        Keep the records of these benchmarks; wildcards are allowed (``"*.IT-*"``).
 
     Returns
     -------
@@ -133,79 +117,95 @@ def make_board(records: Iterable[Record], *, parity: str | None = ANY, formulas:
     Raises
     ------
     MixedRecordsError
-        When the records were not computed in the same way, and nobody chose.
+        When the records were not computed in the same way, or not on the same data, and nobody chose.
     NoRecordsError
-        When there is no record.
+        When there is no record, or none of a benchmark that was asked for.
+    RecordError
+        When something else than a score is among them.
 
     Notes
     -----
     Each level averages as Brain-Score's website does: the mean over its children, one without a score counted as 0.
-    The interval of a mean takes its parts as independent: half-widths add up in squares. Two models share a rank when
-    no interval of their averages lies wholly above the other.
+    A benchmark that is defined for no model is no child. The interval of a mean takes its parts as independent:
+    half-widths add up in squares. Two models share a rank when no interval of their averages lies wholly above the
+    other, if all models with an average have such an interval.
     """
-    records = list(records)
-    if not records:
+    read = [_as_record(each) for each in records]
+    if not read:
         raise NoRecordsError("There is no score record, so there is nothing to put on a board. Score a model first.")
-    choice = choose(records, parity=parity, formulas=formulas)
+    choice = choose(read, parity=parity, formulas=formulas, benchmarks=benchmarks)
     if not choice.records:
         raise NoRecordsError(f"No score is left for the board: {'; '.join(choice.notes)}. Score again.")
-    interval = next((kind for kind in INTERVALS if all(kind in each.intervals for each in choice.records)), "")
-    benchmarks = _benchmarks(choice.records)
+    of_columns = {column: [each for each in choice.records if each.region == column] for column in _columns(choice)}
+    defined = {
+        column: tuple(sorted({each.benchmark for each in found if not math.isnan(each.value)}))
+        for column, found in of_columns.items()
+    }
+    undefined = {each.benchmark for each in choice.records} - {name for names in defined.values() for name in names}
+    notes = [f"{name} is defined for no model, so it is left out of its column" for name in sorted(undefined)]
+    kinds = {column: kind for column, found in of_columns.items() if (kind := kind_of(found))}
     by_model: dict[str, list[Record]] = {}
     for record in choice.records:
         by_model.setdefault(record.model, []).append(record)
-    rows = [_row(model, found, benchmarks, interval) for model, found in by_model.items()]
-    rows = _ranked(sorted(rows, key=lambda row: (-row.average.value, row.model)))
-    return Board(tuple(rows), benchmarks, choice.formulas, choice.parity, interval, choice.notes)
+    rows = sorted((_row(model, found, defined, kinds) for model, found in by_model.items()), key=_order)
+    ranked = [row.average for row in rows if row.average.is_scored]
+    shares = bool(ranked) and all(each.has_interval for each in ranked)
+    return Board(
+        rows=tuple(_ranked(rows, shares=shares)),
+        columns=tuple(of_columns),
+        benchmarks=defined,
+        formulas=choice.formulas,
+        parity=choice.parity,
+        intervals=kinds,
+        shares_ranks=shares,
+        notes=(*choice.notes, *notes),
+    )
 
 
-def _benchmarks(records: Iterable[Record]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, set[str]] = {column: set() for column in (*COLUMNS, "other")}
-    for record in records:
-        found[record.region if record.region in COLUMNS else "other"].add(record.benchmark)
-    return {column: tuple(sorted(names)) for column, names in found.items()}
+def _as_record(given: Record | Score | Mapping[str, Any]) -> Record:
+    if isinstance(given, Record):
+        return given
+    if isinstance(given, Score):
+        return Record.from_data(given.to_record())
+    if isinstance(given, Mapping):
+        return Record.from_data(given)
+    raise RecordError(
+        f"A board was given {type(given).__name__!r}; expected scores: what score() returned, its to_record(), or what "
+        "read_records(folder).records holds. Pass a list of those."
+    )
 
 
-def _row(model: str, records: Sequence[Record], benchmarks: Mapping[str, tuple[str, ...]], interval: str) -> Row:
+def _columns(choice: Choice) -> tuple[str, ...]:
+    return (*COLUMNS, *sorted({record.region for record in choice.records} - set(COLUMNS)))
+
+
+def _row(
+    model: str, records: Sequence[Record], benchmarks: Mapping[str, tuple[str, ...]], kinds: Mapping[str, str]
+) -> Row:
     cells = {}
-    for column in COLUMNS:
+    for column, names in benchmarks.items():
         of_column = [record for record in records if record.region == column]
-        parts = [_part(record, interval) for record in of_column]
+        parts = [part_of(record, kinds.get(column, "")) for record in of_column]
         flags = tuple(dict.fromkeys(flag for record in of_column for flag in record.flags))
-        cells[column] = replace(_mean(parts, len(benchmarks[column])), flags=flags, records=tuple(of_column))
-    average = _mean(list(cells.values()), len(COLUMNS))
-    if not average.is_scored:  # what is on no column of the board counts as every missing column does
-        average = replace(average, value=0.0)
-    return Row(model, 0, False, average, cells, tuple(sorted(records, key=_place)))
+        cells[column] = replace(mean_of(parts, len(names)), flags=flags, records=tuple(of_column))
+    average = mean_of([cells[column] for column in COLUMNS], len(COLUMNS))
+    places = list(benchmarks)
+    ordered = sorted(records, key=lambda record: (places.index(record.region), record.benchmark))
+    return Row(model, None, False, average, cells, tuple(ordered))
 
 
-def _place(record: Record) -> tuple[int, str]:
-    return COLUMNS.index(record.region) if record.region in COLUMNS else len(COLUMNS), record.benchmark
+def _order(row: Row) -> tuple[bool, float, float, str]:
+    others = [cell.value for column, cell in row.cells.items() if column not in COLUMNS and cell.is_scored]
+    average = row.average.value if row.average.is_scored else 0.0
+    return not row.average.is_scored, -average, -sum(others), row.model
 
 
-def _part(record: Record, interval: str) -> Cell:
-    found = record.intervals.get(interval)
-    low, high = (math.nan, math.nan) if found is None else (found.low, found.high)
-    return Cell(record.value, low, high, int(not math.isnan(record.value)), 1)
-
-
-def _mean(parts: Sequence[Cell], n_expected: int) -> Cell:
-    """Average over parts, of which there should be ``n_expected``; those without a score count as 0."""
-    scored = [part for part in parts if part.is_scored]
-    if not scored:
-        return Cell(math.nan, math.nan, math.nan, 0, n_expected)
-    value = sum(part.value for part in scored) / n_expected
-    if len(scored) == 1:  # exactly its own interval, which a bootstrap may place beside the score
-        return Cell(value, scored[0].low / n_expected, scored[0].high / n_expected, 1, n_expected)
-    below = math.hypot(*(max(part.value - part.low, 0.0) for part in scored)) / n_expected
-    above = math.hypot(*(max(part.high - part.value, 0.0) for part in scored)) / n_expected
-    return Cell(value, value - below, value + above, len(scored), n_expected)
-
-
-def _ranked(rows: Sequence[Row]) -> list[Row]:
-    """Rank rows: one more than the number of those whose interval lies wholly above."""
-    averages = [row.average for row in rows]
-    lows = np.array([each.low if each.has_interval else each.value for each in averages])
-    highs = np.array([each.high if each.has_interval else each.value for each in averages])
-    ranks = [1 + int((lows > high).sum()) for high in highs]
-    return [replace(row, rank=rank, is_shared=ranks.count(rank) > 1) for row, rank in zip(rows, ranks, strict=True)]
+def _ranked(rows: Sequence[Row], *, shares: bool) -> list[Row]:
+    """Rank rows: one more than the number of those that are better, for sure where ranks are shared."""
+    averages = [row.average for row in rows if row.average.is_scored]
+    lows = [each.low if shares else each.value for each in averages]
+    highs = [each.high if shares else each.value for each in averages]
+    ranks: list[int | None] = [1 + sum(low > high for low in lows) for high in highs]
+    ranks += [None] * (len(rows) - len(ranks))
+    shared = {rank for rank in ranks if rank is not None and ranks.count(rank) > 1}
+    return [replace(row, rank=rank, is_shared=rank in shared) for row, rank in zip(rows, ranks, strict=True)]

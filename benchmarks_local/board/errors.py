@@ -14,7 +14,19 @@ class RecordError(ScoringError):
 
 
 class MixedRecordsError(ScoringError):
-    """Scores that were not computed in the same way were to be put on one board."""
+    """Scores that were not computed in the same way, or not on the same data, were to be put on one board.
+
+    Parameters
+    ----------
+    message : str
+        What was found, and how to choose.
+    options : tuple of str, optional
+        Options of ``brain-adapters leaderboard`` that choose.
+    """
+
+    def __init__(self, message: str, options: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.options = options
 
 
 class NoRecordsError(AdapterError, FileNotFoundError):

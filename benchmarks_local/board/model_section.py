@@ -70,6 +70,7 @@ def _commitment(record: Record) -> dict[str, Any]:
         "raw": _NONE if math.isnan(chosen) else f"{chosen:.3f}",
         "margin": _NONE if math.isnan(margin) else f"{margin:+.3f}",
         "ties": [printable(layer) for layer in ties],
+        "is_only": len(record.layers) < 2,
     }
 
 

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from ..errors import ScoreExtraMissingError
-from .board import AVERAGE, COLUMNS, Board, Cell, Row
+from .board import AVERAGE, Board, Cell, Row
 from .charts import whisker
 from .model_section import section_of
 from .printing import printable
@@ -64,8 +64,7 @@ def render_page(board: Board, *, title: str = "Leaderboard", damaged: Mapping[st
         style=style,
         script=script,
         summary=_summary(board),
-        columns=[AVERAGE, *COLUMNS],
-        benchmarks={column: list(map(printable, names)) for column, names in board.benchmarks.items()},
+        columns=[AVERAGE, *map(printable, board.columns)],
         rows=[_row(number, row, highest) for number, row in enumerate(board.rows, 1)],
         highest=f"{highest:g}",
         sections=[section_of(number, row) for number, row in enumerate(board.rows, 1)],
@@ -116,11 +115,11 @@ def _row(number: int, row: Row, highest: float) -> dict[str, Any]:
     return {
         "number": number,
         "rank": rank_of(row),
-        "rank_value": row.rank,
+        "rank_value": "" if row.rank is None else row.rank,
         "model": printable(row.model),
         "name_parts": re.findall(r"[^_./:-]*[_./:-]+|[^_./:-]+", printable(row.model)),
         "average": _cell(row.average, highest),
-        "cells": [_cell(row.cells[column], highest) for column in COLUMNS],
+        "cells": [_cell(cell, highest) for cell in row.cells.values()],
     }
 
 
@@ -134,7 +133,7 @@ def _cell(cell: Cell, highest: float) -> dict[str, Any]:
         "whisker": whisker(cell, highest) if cell.is_scored else "",
         "n_found": cell.n_found,
         "n_expected": cell.n_expected,
-        "flags": [printable(flag) for flag in cell.flags],
+        "doubts": [printable(flag) for flag in cell.doubts],
     }
 
 

@@ -33,7 +33,7 @@ def as_text(board: Board) -> str:
     str
         A line per model, aligned, and below them what is to be known of the numbers.
     """
-    lines: list[tuple[str, ...]] = [("rank", "model", AVERAGE, "of 5", *COLUMNS)]
+    lines: list[tuple[str, ...]] = [("rank", "model", AVERAGE, "of 5", *map(printable, board.columns))]
     for row in board.rows:
         counted = f"{row.average.n_found}"
         lines.append((rank_of(row), printable(row.model), *_texts([row.average]), counted, *_texts(_cells(row))))
@@ -54,15 +54,17 @@ def as_csv(board: Board) -> str:
         Columns rank, model, and of the average and each column the value, the ends of its interval, and of how many
         parts it is the mean. A text that a spreadsheet would take for a formula has an apostrophe in front.
     """
-    names = (AVERAGE, *COLUMNS)
-    header = [f"{name}{part}" for name in names for part in ("", "_low", "_high", "_n")]
+    names = (AVERAGE, *board.columns)
+    header = [_harmless(f"{name}{part}") for name in names for part in ("", "_low", "_high", "_n")]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["rank", "model", *header, "formula", "parity", "interval"])
     about = ["; ".join(board.formulas), board.parity or "none", board.interval]
     for row in board.rows:
         cells = [each for cell in (row.average, *_cells(row)) for each in _csv_cell(cell)]
-        writer.writerow([row.rank, *map(_harmless, [row.model]), *cells, *map(_harmless, about)])
+        writer.writerow(
+            ["" if row.rank is None else row.rank, *map(_harmless, [row.model]), *cells, *map(_harmless, about)]
+        )
     return file.getvalue()
 
 
@@ -75,10 +77,12 @@ def as_json(board: Board) -> str:
         An object with ``rows``, ``columns``, and how the scores were computed.
     """
     data = {
-        "columns": [AVERAGE, *COLUMNS],
+        "columns": [AVERAGE, *board.columns],
         "formulas": list(board.formulas),
         "parity": board.parity,
         "interval": board.interval or None,
+        "intervals": dict(board.intervals),
+        "shares_ranks": board.shares_ranks,
         "benchmarks": {column: list(names) for column, names in board.benchmarks.items()},
         "notes": list(board.notes),
         "rows": [_json_row(row) for row in board.rows],
@@ -94,7 +98,8 @@ def as_markdown(board: Board) -> str:
     str
         The table, and below it what is to be known of the numbers.
     """
-    lines = [f"| rank | model | {AVERAGE} | of 5 | {' | '.join(COLUMNS)} |", f"|--:|:--|{'--:|' * (len(COLUMNS) + 2)}"]
+    names = " | ".join(map(_as_markdown, board.columns))
+    lines = [f"| rank | model | {AVERAGE} | of 5 | {names} |", f"|--:|:--|{'--:|' * (len(board.columns) + 2)}"]
     for row in board.rows:
         counted = f"{row.average.n_found}"
         texts = [text.replace("*", "\\*") for text in _texts([row.average, *_cells(row)])]
@@ -107,11 +112,15 @@ def notes_of(board: Board) -> list[str]:
     """Return what is to be known of the numbers, a sentence each."""
     formulas = " and ".join(printable(formula) for formula in board.formulas if formula) or "not said in the records"
     notes = [f"Formula: {formulas}. Parity: {printable(board.parity or 'none')}."]
-    if board.interval:
-        notes.append(f"Ranks are shared (=) where the intervals of the averages overlap ({board.interval}).")
-    else:
-        notes.append("The records hold no interval of one kind, so ranks follow the numbers alone.")
+    notes += _notes_of_ranks(board)
     notes.append("The average is over five columns; X is not scored, and counts as 0 in it.")
+    others = [printable(column) for column in board.columns if column not in COLUMNS]
+    if others:
+        notes.append(f"Not in the average: {listing(others)}.")
+    for column, names in board.benchmarks.items():
+        metrics = sorted({printable(name.rpartition("-")[2]) for name in names})
+        if len(metrics) > 1:
+            notes.append(f"{printable(column)} is the mean over {listing(metrics)}; --benchmark (-b) chooses one.")
     cells = [cell for row in board.rows for cell in row.cells.values() if cell.is_scored and cell.has_interval]
     n_beside = sum(not cell.low <= cell.value <= cell.high for cell in cells)
     if n_beside:
@@ -119,16 +128,31 @@ def notes_of(board: Board) -> list[str]:
             f"{n_beside} of {len(cells)} scores lie beside their interval: it is of a slightly other statistic, which "
             "shows where stimuli are few."
         )
-    if board.benchmarks["other"]:
-        notes.append(f"Of a region without a column: {', '.join(map(printable, board.benchmarks['other']))}.")
     return [*notes, *(f"{printable(note[:1].upper() + note[1:])}." for note in board.notes)]
+
+
+def _notes_of_ranks(board: Board) -> list[str]:
+    without = [row.model for row in board.rows if row.average.is_scored and not row.average.has_interval]
+    if not any(row.average.is_scored for row in board.rows):
+        notes = [f"No model has a score of {listing(COLUMNS)}, so there is no average and no rank."]
+    elif board.shares_ranks:
+        notes = [f"Ranks are shared (=) where the intervals of the averages overlap ({board.interval})."]
+    elif not board.interval:
+        notes = ["The records hold no interval, so ranks follow the numbers alone."]
+    else:
+        names = listing([printable(each) for each in without])
+        notes = [f"There is no interval of the average of {names}, so ranks follow the numbers alone."]
+    if len(set(board.intervals.values())) > 1:
+        kinds = ", ".join(f"{printable(column)} {kind}" for column, kind in board.intervals.items())
+        notes.append(f"Intervals are of different kinds: {kinds}.")
+    return notes
 
 
 def _notes_of_cells(board: Board) -> list[str]:
     """Return what is to be known of single numbers; the page says it beside them."""
     notes = []
     partial = [
-        f"{printable(row.model)} {column} ({cell.n_found} of {cell.n_expected})"
+        f"{printable(row.model)} {printable(column)} ({cell.n_found} of {cell.n_expected})"
         for row in board.rows
         for column, cell in row.cells.items()
         if cell.is_scored and cell.n_found < cell.n_expected
@@ -138,10 +162,10 @@ def _notes_of_cells(board: Board) -> list[str]:
             f"Not all benchmarks of a column were scored, and a missing one counts as 0: {', '.join(partial)}."
         )
     flagged = [
-        f"{printable(row.model)} {column} ({', '.join(map(printable, cell.flags))})"
+        f"{printable(row.model)} {printable(column)} ({', '.join(map(printable, cell.doubts))})"
         for row in board.rows
         for column, cell in row.cells.items()
-        if cell.flags
+        if cell.doubts
     ]
     if flagged:
         notes.append(f"Flags (*): {listing(flagged)}.")
@@ -149,7 +173,9 @@ def _notes_of_cells(board: Board) -> list[str]:
 
 
 def rank_of(row: Row) -> str:
-    """Return the rank, with ``=`` where it is shared."""
+    """Return the rank, with ``=`` where it is shared; a dash without one."""
+    if row.rank is None:
+        return "-"
     return f"{'=' if row.is_shared else ''}{row.rank}"
 
 
@@ -165,11 +191,11 @@ def value_of(value: float) -> str:
 
 
 def _cells(row: Row) -> list[Cell]:
-    return [row.cells[column] for column in COLUMNS]
+    return list(row.cells.values())
 
 
 def _texts(cells: Iterable[Cell]) -> list[str]:
-    return [f"{value_of(cell.value)}{'*' if cell.flags else ''}" for cell in cells]
+    return [f"{value_of(cell.value)}{'*' if cell.doubts else ''}" for cell in cells]
 
 
 def _csv_cell(cell: Cell) -> Sequence[object]:
@@ -188,6 +214,7 @@ def _json_row(row: Row) -> dict[str, Any]:
         "model": row.model,
         AVERAGE: _json_cell(row.average),
         **{column: _json_cell(row.cells[column]) for column in COLUMNS},
+        "others": {column: _json_cell(cell) for column, cell in row.cells.items() if column not in COLUMNS},
         "benchmarks": {
             record.benchmark: {"value": _or_null(record.value), "layer": record.layer or None} for record in row.records
         },

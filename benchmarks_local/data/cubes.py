@@ -91,9 +91,12 @@ def build_recordings(
     Returns
     -------
     Recordings or None
-        None when there is nothing to build, or it would be nearly all empty and huge.
+        None when no response is to one of the stimuli, or the array would be nearly all empty and huge.
     """
     stimuli = _matched(entries.stimuli, stimulus_ids, findings, where)
+    is_known = stimuli >= 0
+    if not is_known.any():
+        return None  # all else that could be found would follow from this
     cell = _cell_numbers(entries, stimuli)
     if entries.repetitions is None:
         repetitions, n_repetitions = _numbered(cell), 0
@@ -109,7 +112,6 @@ def build_recordings(
     shape = (n_repetitions, len(stimulus_ids), len(entries.neuroids), n_bins)
     if not _is_worth_its_memory(entries, shape, cell, findings, where):
         return None
-    is_known = stimuli >= 0
     cube = np.full(shape, np.nan)
     is_written = np.zeros(shape if entries.values.ndim == 1 else shape[:2], dtype=bool)
     place: tuple[NDArray[np.int32], ...] = (repetitions[is_known], stimuli[is_known])
@@ -137,17 +139,22 @@ def _matched(found: Codes, stimulus_ids: Sequence[str], findings: Findings, wher
         message = f"Responses to stimuli that are not in stimuli.csv: {names} ({len(unknown)} of {len(found.labels)})."
         findings.error("stimulus-unknown", message, _advice(unknown, stimulus_ids), where)
     there = set(found.labels)
+    if there.isdisjoint(positions):
+        return np.full(len(found.codes), -1, np.int32)
     if missing := [each for each in stimulus_ids if each not in there]:
         message = f"Stimuli without a response: {listing(missing)} ({len(missing)} of {len(stimulus_ids)})."
         findings.error("stimulus-unrecorded", message, "Add the responses, or remove them from stimuli.csv.", where)
-    return known[found.codes] if len(known) else np.full(len(found.codes), -1, np.int32)
+    return known[found.codes]
 
 
 def _advice(unknown: Sequence[str], known: Sequence[str]) -> str:
     """Say what happened to the identifiers, where it can be seen: zeros that a spreadsheet dropped, suffixes."""
     bare = {each.lstrip("0"): each for each in known}
     if (first := unknown[0].lstrip("0").removesuffix(".0")) in bare:
-        return f"{unknown[0]!r} and {bare[first]!r}: a spreadsheet took text for a number. Save the ids as text."
+        return (
+            f"{unknown[0]!r} and {bare[first]!r}: a spreadsheet or pandas took text for a number. Save the ids as "
+            "text; with pandas read them with dtype={'stimulus_id': str}."
+        )
     stems = {each.rpartition(".")[0]: each for each in known}
     if unknown[0] in stems or unknown[0].rpartition(".")[0] in set(known):
         return "Write them in both tables with the file's suffix, or in both without it."
@@ -196,7 +203,9 @@ def _is_worth_its_memory(
         return True
     most = int(np.unique(cell, return_counts=True)[1].max(initial=0))
     n_repetitions = shape[0]
-    message = f"The repetitions have {n_repetitions:,} different numbers, and no stimulus has more than {most:,}."
+    message = (
+        f"The repetitions have {n_repetitions:,} different numbers, and no unit has more than {most:,} of a stimulus."
+    )
     fix = "Number the repetitions of each stimulus anew, from 0: the ceiling halves these numbers."
     if most < n_repetitions / 2 and n_cells * 8 > LARGEST_SPARSE:
         findings.error("repetition-sparse", message, f"{fix} {n_cells * 8 / 1e9:.1f} GB would be empty.", where)

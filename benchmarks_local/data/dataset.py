@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from adapters.errors import listing
 
+from ..errors import counted
 from ..stimuli import stimulus_table
 from .contents import Digest, file_sha256
 from .findings import DatasetError
@@ -27,7 +28,7 @@ BOARD_REGIONS = ("V1", "V2", "V4", "IT")
 Ceiling = str | float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Stimuli with the recordings or the behavior that they were met with.
 
@@ -97,6 +98,17 @@ class Dataset:
         if not self.regions:
             object.__setattr__(self, "regions", self.recordings.regions)
 
+    def __repr__(self) -> str:
+        parts = [repr(self.name), counted(self.n_stimuli, "stimulus", "stimuli"), f"{self.visual_degrees:g} degrees"]
+        if self.recordings is not None:
+            parts.append(repr(self.recordings))
+        parts += [counted(len(table), name[:-1]) for name, table in self._tables.items() if table is not None]
+        return f"<Dataset {', '.join(parts)}>"
+
+    @property
+    def _tables(self) -> dict[str, pd.DataFrame | None]:
+        return {"trials": self.trials, "triplets": self.triplets}
+
     @property
     def n_stimuli(self) -> int:
         """How many stimuli there are."""
@@ -123,7 +135,7 @@ class Dataset:
             digest.array("recordings", self.recordings.values)
             digest.table("neuroids", self.recordings.neuroids)
             digest.text(str(self.recordings.time_bins))
-        for name, table in (("trials", self.trials), ("triplets", self.triplets)):
+        for name, table in self._tables.items():
             if table is not None:
                 digest.table(name, table)
         digest.text(repr((float(self.visual_degrees), self.stratify_on, str(self.ceiling))))

@@ -15,7 +15,7 @@ from .findings import Findings
 from .recordings import TimeBin
 from .yaml_files import read_yaml
 
-__all__ = ["DESCRIPTION_FILE", "Description", "read_description", "stored_name"]
+__all__ = ["DESCRIPTION_FILE", "LARGEST_DEGREES", "Description", "read_description", "stored_name"]
 
 DESCRIPTION_FILE = "dataset.yaml"
 _KNOWN = (
@@ -25,7 +25,7 @@ _KNOWN = (
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TYPES = ("text", "integer", "number", "boolean")
 _KINDS = ("neural", "behavior")
-_LARGEST_DEGREES = 180.0
+LARGEST_DEGREES = 180.0
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Reader:
 
     def _degrees(self) -> float | None:
         given = self.given.get("visual_degrees")
-        if _is_number(given) and 0 < float(given) <= _LARGEST_DEGREES:  # type: ignore[arg-type]
+        if _is_number(given) and 0 < float(given) <= LARGEST_DEGREES:  # type: ignore[arg-type]
             return float(given)  # type: ignore[arg-type]
         what = "visual_degrees is not given." if given is None else f"visual_degrees is {given!r}."
         fix = "Write how many degrees of the visual field an image covered, for example: visual_degrees: 8"

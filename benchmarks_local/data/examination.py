@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +15,14 @@ from .dataset import Dataset
 from .description import Description, read_description
 from .findings import DatasetError, DatasetNotFoundError, Finding, Findings
 from .manifests import check_manifests
+from .places import list_datasets
 from .recording_checks import check_recordings
 from .recordings import Recordings
 from .responses import RESPONSES_FILES, read_recordings
 from .stimulus_checks import check_duplicates, check_images, check_splits, check_strata, check_unlisted
 from .stimulus_files import read_stimuli
 
-__all__ = ["load_dataset", "validate_dataset"]
+__all__ = ["load_dataset", "load_found_datasets", "validate_dataset"]
 
 
 @dataclass
@@ -105,12 +108,39 @@ def load_dataset(folder: str | Path) -> Dataset:
     )
 
 
+def load_found_datasets(pattern: str = "*") -> tuple[dict[str, Dataset], dict[str, DatasetError]]:
+    """Load all datasets that are found by name, and tell which could not be.
+
+    Parameters
+    ----------
+    pattern : str
+        Glob that names have to match.
+
+    Returns
+    -------
+    loaded : dict of str to Dataset
+        In the order of `list_datasets`.
+    refused : dict of str to DatasetError
+        Those with errors, and what these are.
+    """
+    loaded: dict[str, Dataset] = {}
+    refused: dict[str, DatasetError] = {}
+    for name, folder in list_datasets().items():
+        if not fnmatch.fnmatchcase(name, pattern):
+            continue
+        try:
+            loaded[name] = load_dataset(folder)
+        except DatasetError as error:
+            refused[name] = error
+    return loaded, refused
+
+
 def _existing(folder: str | Path) -> Path:
     path = Path(folder)
     if not path.is_dir():
         raise DatasetNotFoundError(
             f"There is no folder {str(folder)!r}, expected a dataset. Check the path, or begin one with: "
-            f"brain-adapters data new {folder}"
+            f"brain-adapters data new {shlex.quote(str(folder))}"
         )
     return path.resolve()
 
@@ -123,7 +153,8 @@ def _read(folder: Path, findings: Findings) -> _Content:
     ids: Sequence[str] = [] if content.stimuli is None else list(content.stimuli["stimulus_id"])
     if content.stimuli is not None:
         check_duplicates(content.stimuli, findings)
-        check_splits(content.stimuli, findings)
+        is_neural = any((folder / name).is_file() for name in RESPONSES_FILES.values())
+        check_splits(content.stimuli, findings, is_neural=is_neural)
         check_strata(content.stimuli, description.stratify_on, findings)
     _check_presence(folder, description, findings)
     if content.stimuli is None or len(set(ids)) < len(ids) or "" in ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -104,7 +105,7 @@ class DatasetError(ScoringError):
         if len(errors) > _SHOWN:
             lines.append(f"  and {len(errors) - _SHOWN} more")
         n_errors = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        advice = f"Correct what is listed; see all of it with: brain-adapters data validate {place}"
+        advice = f"Correct what is listed; see all of it with: brain-adapters data validate {shlex.quote(str(place))}"
         return cls("\n".join([f"{place} has {n_errors} and was not loaded:", *lines, advice]), errors)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,15 @@ from adapters.errors import did_you_mean, listing
 from .description import DESCRIPTION_FILE, stored_name
 from .findings import DatasetNotFoundError
 
-__all__ = ["ENVIRONMENT_VARIABLE", "add_dataset", "dataset_names", "find_dataset", "list_datasets"]
+__all__ = [
+    "ENVIRONMENT_VARIABLE",
+    "add_dataset",
+    "dataset_names",
+    "find_dataset",
+    "folders_named_otherwise",
+    "list_datasets",
+    "searched_places",
+]
 
 ENVIRONMENT_VARIABLE = "BRAIN_ADAPTERS_DATA"
 _DATASETS = "datasets"
@@ -41,7 +50,7 @@ def add_dataset(folder: str | Path) -> str:
     if name is None:
         raise DatasetNotFoundError(
             f"{folder} has no {DESCRIPTION_FILE} with a name, expected a dataset. "
-            f"See what is missing with: brain-adapters data validate {folder}"
+            f"See what is missing with: brain-adapters data validate {shlex.quote(str(folder))}"
         )
     if path not in _added:
         _added.insert(0, path)
@@ -67,6 +76,36 @@ def dataset_names() -> list[str]:
     return list(list_datasets())
 
 
+def searched_places() -> list[str]:
+    """Return where datasets are looked for, for messages.
+
+    Returns
+    -------
+    list of str
+        In the order of search: added folders, those of ``$BRAIN_ADAPTERS_DATA``, the current one and ``datasets`` in
+        it; with "(does not exist)" where that is so.
+    """
+    places = [*_added, *_variable_places(), Path(), Path(_DATASETS)]
+    return [f"{place}{'' if place.is_dir() else ' (does not exist)'}" for place in places]
+
+
+def folders_named_otherwise(name: str) -> dict[Path, str]:
+    """Return folders that are called so and hold a dataset of another name: a copy that kept its dataset.yaml.
+
+    Parameters
+    ----------
+    name : str
+        By which somebody looked for a dataset.
+
+    Returns
+    -------
+    dict of pathlib.Path to str
+        The folders, absolute, and the names in their dataset.yaml.
+    """
+    named = {folder: stored_name(folder) for folder in _candidates() if folder.name == name}
+    return {folder: found for folder, found in named.items() if found not in (None, name)}
+
+
 def find_dataset(name: str) -> Path:
     """Return the folder of a dataset.
 
@@ -83,7 +122,7 @@ def find_dataset(name: str) -> Path:
     Raises
     ------
     DatasetNotFoundError
-        With the names that there are.
+        With the names that there are, and where they were looked for.
     """
     as_path = Path(name)
     if (as_path / DESCRIPTION_FILE).is_file():
@@ -92,19 +131,29 @@ def find_dataset(name: str) -> Path:
     if name in found:
         return found[name]
     known = f"Known are {listing(sorted(found))}." if found else "None is known."
+    others = [
+        f"{folder} is there, and its {DESCRIPTION_FILE} says name: {other}."
+        for folder, other in folders_named_otherwise(name).items()
+    ]
+    hint = " ".join(others) or did_you_mean(name, found)
     raise DatasetNotFoundError(
-        f"There is no dataset {name!r}. {known} {did_you_mean(name, found)} Call add_dataset(folder), set "
-        f"${ENVIRONMENT_VARIABLE} to the folder that holds it, or put it into ./{_DATASETS}."
+        f"There is no dataset {name!r}. {known} {hint + ' ' if hint else ''}Looked in {', '.join(searched_places())}. "
+        f"Call add_dataset(folder), set ${ENVIRONMENT_VARIABLE} to the folder that holds it, or put it into "
+        f"./{_DATASETS}."
     )
 
 
 def _candidates() -> Iterator[Path]:
     yield from _added
-    for place in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep):
-        if place:
-            yield from _at_or_in(Path(place).expanduser())
+    for place in _variable_places():
+        yield from _at_or_in(place)
     yield from _at_or_in(Path())
     yield from _at_or_in(Path(_DATASETS))
+
+
+def _variable_places() -> list[Path]:
+    given = os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep)
+    return [Path(place).expanduser() for place in given if place]
 
 
 def _at_or_in(place: Path) -> Iterator[Path]:

@@ -101,7 +101,7 @@ def _check_values(recordings: Recordings, findings: Findings, where: str) -> Non
     is_incomplete = np.asarray(never.any(axis=0)) & ~is_empty
     if is_incomplete.any() and not never.all(axis=1).any():  # a stimulus without any response is noted elsewhere
         message = f"Never saw some of the stimuli: {_names(recordings, is_incomplete)}."
-        fix = "A regression needs all. Remove these units, or these stimuli."
+        fix = "Scores leave these units out, and say how many. To keep them, remove the stimuli."
         findings.warning("neuroid-incomplete", message, fix, where)
     is_constant = constant_neuroids(recordings) & ~is_empty
     if is_constant.any() and recordings.n_stimuli > 1:
@@ -115,10 +115,13 @@ def _check_repetitions(recordings: Recordings, description: Description, finding
     shown = counts[counts > 0]  # that a stimulus has no response is noted elsewhere
     if counts.max(initial=0) < 2:
         if description.ceiling == "internal_consistency":
-            fix = "Add repetitions; or write ceiling: none, or the reliability if it is known: ceiling: 0.8"
+            fix = (
+                "Add repetitions; or write the reliability, if it is known: ceiling: 0.8. With ceiling: none there are "
+            )
+            fix += "correlations and no scores: such a benchmark stands as X on the leaderboard."
             message = "No stimulus was repeated, and the ceiling is to come from halves of the repetitions."
             findings.error("repetition-single", message, fix, where)
-    elif shown.min() != shown.max():
+    elif shown.min() != shown.max() and not any(each.code == "repetition-sparse" for each in findings):
         least = recordings.stimulus_ids[int(np.flatnonzero(counts == shown.min())[0])]
         message = f"Stimuli were repeated {shown.min()} ({least}) to {shown.max()} times."
         fix = "Averages count each repetition, so some stimuli are noisier. Take as many of each if you can."
@@ -138,5 +141,5 @@ def _check_regions(recordings: Recordings, description: Description, findings: F
         findings.error("region-unrecorded", message, "Remove it from the list, or add the units.", _DESCRIPTION)
     if off := [region for region in found if region not in BOARD_REGIONS]:
         message = f"{listing(off)} is none of {', '.join(BOARD_REGIONS)}."
-        fix = "It can be scored, and has no column of its own on the leaderboard."
+        fix = "It can be scored, and stands beside the average on the leaderboard, not in it."
         findings.warning("region-off-board", message, fix, _DESCRIPTION)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from adapters.errors import did_you_mean, listing
 
+from ..errors import counted
 from .findings import DatasetError
 
 __all__ = ["Recordings", "TimeBin"]
@@ -19,7 +20,7 @@ __all__ = ["Recordings", "TimeBin"]
 TimeBin = tuple[float, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recordings:
     """Responses of neuroids to stimuli.
 
@@ -85,6 +86,13 @@ class Recordings:
                 f"There are {len(self.time_bins)} time bins for values of shape {shape}, expected {n_bins}. Give "
                 "the start and the end of each, ms."
             )
+
+    def __repr__(self) -> str:
+        parts = [counted(self.n_repetitions, "repetition"), counted(self.n_stimuli, "stimulus", "stimuli")]
+        parts.append(f"{counted(self.n_neuroids, 'neuroid')} in {listing(self.regions) or 'no region'}")
+        if self.values.ndim == 4:
+            parts.append(counted(self.values.shape[3], "time bin"))
+        return f"<Recordings {', '.join(parts)}>"
 
     @property
     def n_repetitions(self) -> int:

@@ -21,6 +21,7 @@ from .netcdf import read_netcdf
 from .recordings import Recordings
 from .stimulus_files import id_rows, typed_frame
 from .tables import read_table
+from .wide_tables import MELT_ADVICE, unit_columns
 
 __all__ = ["NEUROIDS_FILE", "PRESENTATIONS_FILE", "RESPONSES_FILES", "read_recordings"]
 
@@ -77,6 +78,12 @@ def _from_netcdf(path: Path, description: Description, findings: Findings) -> En
 
 
 def _from_csv(path: Path, description: Description, findings: Findings) -> Entries | None:
+    if units := unit_columns(path):
+        message = (
+            f"There is neither a column neuroid_id nor a column response, and there are numbers in {listing(units)}."
+        )
+        findings.error("column-missing", message, MELT_ADVICE, path.name)
+        return None
     entries = read_long_table(path, findings)
     file = path.with_name(NEUROIDS_FILE)
     if entries is None or not file.is_file():

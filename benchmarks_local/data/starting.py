@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -14,11 +15,12 @@ import pandas as pd
 from adapters.errors import listing
 
 from .behavior_tables import TRIALS_FILE
-from .description import DESCRIPTION_FILE
+from .description import DESCRIPTION_FILE, LARGEST_DEGREES
 from .findings import DatasetError, Findings
 from .long_tables import read_long_table
 from .saving import empty_folder, write_table
 from .stimulus_files import STIMULI_FILE, STIMULI_FOLDER
+from .wide_tables import MELT_ADVICE, unit_columns
 from .yaml_files import write_yaml
 
 __all__ = ["new_dataset"]
@@ -91,9 +93,12 @@ def new_dataset(
     Raises
     ------
     DatasetError
-        If the folder holds files, there are no images, or the responses are of another format.
+        If the folder holds files, there are no images, the responses are of another format or have a column per unit,
+        a region has a space in it, or the degrees are not above 0 and at most 180.
     """
     place = Path(folder)
+    _verify_regions(regions)
+    _verify_degrees(visual_degrees)
     source = _responses(responses)
     files = [] if images is None else _image_files(Path(images))
     empty_folder(place)
@@ -114,7 +119,7 @@ def new_dataset(
     name = re.sub(r"\W+", "_", place.resolve().name, flags=re.ASCII).strip("_")
     name = name if name[:1].isalpha() else f"data_{name}".rstrip("_")
     text = _TEMPLATE.format(
-        folder=folder,
+        folder=shlex.quote(str(folder)),
         name=name,
         name_line=_line("name", name),
         degrees_line=_line("visual_degrees", visual_degrees),
@@ -146,7 +151,28 @@ def _responses(given: str | Path | None) -> Path | None:
             f"{given} {what}, expected a long table (.csv) or NetCDF (.nc) of responses. For an array (.npy) or "
             f"behavior ({TRIALS_FILE}) copy the files into the folder yourself."
         )
+    if path.suffix.lower() == ".csv" and (units := unit_columns(path)):
+        raise DatasetError(
+            f"{given} has neither a column neuroid_id nor a column response, and numbers in {listing(units)}; expected "
+            f"a row per response. {MELT_ADVICE}"
+        )
     return path
+
+
+def _verify_regions(regions: Sequence[str]) -> None:
+    if spaced := [region for region in regions if len(region.split()) > 1]:
+        raise DatasetError(
+            f"A region is called {spaced[0]!r}, expected names without spaces. Separate several by commas: "
+            f"--regions {','.join(spaced[0].split())}"
+        )
+
+
+def _verify_degrees(degrees: float | None) -> None:
+    if degrees is not None and not 0 < degrees <= LARGEST_DEGREES:
+        raise DatasetError(
+            f"The images are to cover {degrees:g} degrees, expected a number above 0 and at most "
+            f"{LARGEST_DEGREES:g}. Give the degrees of the visual field that an image covered, or fill it in later."
+        )
 
 
 def _image_files(images: Path) -> list[Path]:

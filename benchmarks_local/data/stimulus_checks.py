@@ -24,6 +24,7 @@ MIN_STIMULI = 26
 """What PLS regression with Brain-Score's 25 components needs: one more than the components."""
 _SPLITS = ("train", "test")
 _TEST_SIZE = 0.1
+_MIN_TEST = 6
 _SKIP_ADVICE = 'Replace it, or pass on_error="skip"'
 
 
@@ -86,8 +87,18 @@ def _same_bytes(stimuli: pd.DataFrame) -> Iterator[list[str]]:
         yield from (group for group in by_content.values() if len(group) > 1)
 
 
-def check_splits(stimuli: pd.DataFrame, findings: Findings) -> None:
-    """Look whether each part holds enough stimuli to fit and to test on."""
+def check_splits(stimuli: pd.DataFrame, findings: Findings, *, is_neural: bool = True) -> None:
+    """Look whether each part holds enough stimuli to fit and to test on.
+
+    Parameters
+    ----------
+    stimuli : pandas.DataFrame
+        Perhaps with a column ``split``.
+    findings : Findings
+        Gets stimuli-few, split-value, train-few, test-few and splits-small.
+    is_neural : bool
+        Whether there are recordings, with which correlations are computed in splits.
+    """
     if "split" not in stimuli.columns:
         if len(stimuli) < 2 * MIN_STIMULI:
             findings.warning(
@@ -97,6 +108,8 @@ def check_splits(stimuli: pd.DataFrame, findings: Findings) -> None:
                 "Scores get fewer components and say so. Bring more stimuli if you can.",
                 STIMULI_FILE,
             )
+        elif is_neural:
+            _check_test_size(math.ceil(len(stimuli) / 2), findings)
         return
     counts = Counter(stimuli["split"])
     if wrong := sorted(set(counts) - set(_SPLITS)):
@@ -113,6 +126,20 @@ def check_splits(stimuli: pd.DataFrame, findings: Findings) -> None:
                 "Scores get fewer components and say so. Move stimuli, or bring more.",
                 STIMULI_FILE,
             )
+        elif is_neural and part == "test":
+            _check_test_size(counts[part], findings)
+
+
+def _check_test_size(n_scored: int, findings: Findings) -> None:
+    n_test = math.ceil(_TEST_SIZE * n_scored)
+    if n_test < _MIN_TEST:
+        findings.warning(
+            "splits-small",
+            f"Scores come from {n_scored} stimuli, and each split correlates over a tenth of them: {n_test}.",
+            "The median of correlations over so few is too high, and a score may be above 1: compare models with each "
+            f"other, not with scores on other data. With {10 * (_MIN_TEST - 1) + 1} or more to score on this is small.",
+            STIMULI_FILE,
+        )
 
 
 def check_strata(stimuli: pd.DataFrame, stratify_on: str | None, findings: Findings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -183,7 +183,7 @@ class MappingMetric(Metric):
         Whether the caller gives one pair of training and test rows, and nothing is shuffled.
     """
 
-    predict: Callable[[Features, Floats, Splits], Predicted] = lambda features, target, splits: Predicted([])
+    predict: Callable[[Features, Floats, Splits], Predicted] = field(default_factory=lambda: _predict_nothing)
     is_reverse: bool = False
     is_single: bool = False
 
@@ -243,7 +243,7 @@ class SimilarityMetric(Metric):
         Fewer units than these have no geometry.
     """
 
-    compare: Callable[[Features, Features], float] = lambda first, second: float("nan")
+    compare: Callable[[Features, Features], float] = field(default_factory=lambda: _compare_nothing)
     is_cross_validated: bool = False
     least_features: int = 1
 
@@ -264,3 +264,11 @@ class SimilarityMetric(Metric):
         else:
             values = [self.compare(source.subset(test), recorded.subset(test)) for _, test in splits]
         return CrossValidated.from_raw(np.array(values)[:, None])
+
+
+def _predict_nothing(features: Features, target: Floats, splits: Splits) -> Predicted:
+    return Predicted([])
+
+
+def _compare_nothing(first: Features, second: Features) -> float:
+    return float("nan")

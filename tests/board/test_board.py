@@ -40,13 +40,42 @@ def test_benchmarks_of_a_region_share_its_column():
     assert not cells["c"].is_scored  # a score that is not defined is no score
 
 
-def test_regions_without_a_column_do_not_count():
-    made = board(record("a", "D.V1-pls", 0.5), record("a", "D.FFA-pls", 0.9))
-    assert made.rows[0].average.value == pytest.approx(0.1)
-    assert made.benchmarks["other"] == ("D.FFA-pls",)
-    assert [each.benchmark for each in made.rows[0].records] == ["D.V1-pls", "D.FFA-pls"]
-    alone = board(record("a", "D.FFA-pls", 0.9)).rows[0]
-    assert (alone.average.value, alone.average.n_found) == (0.0, 0)
+def test_other_regions_have_columns_outside_the_average():
+    made = board(record("a", "D.V1-pls", 0.5), record("a", "D.FFA-pls", 0.9), record("b", "D.FFA-pls", 0.7))
+    assert made.columns == ("V1", "V2", "V4", "IT", "behavior", "FFA")
+    assert made.benchmarks["FFA"] == ("D.FFA-pls",)
+    first, second = made.rows
+    assert first.average.value == pytest.approx(0.1)
+    assert (first.cells["FFA"].value, second.cells["FFA"].value) == (0.9, 0.7)
+    assert [each.benchmark for each in first.records] == ["D.V1-pls", "D.FFA-pls"]
+    assert (first.rank, second.rank) == (1, None)
+    assert not second.average.is_scored
+    assert second.average.n_found == 0
+
+
+def test_without_an_average_other_regions_order():
+    made = board(record("a", "D.MT-pls", 0.5), record("b", "D.MT-pls", 0.9), record("c", "D.V1-pls", 0.1))
+    assert [(row.model, row.rank, row.is_shared) for row in made.rows] == [
+        ("c", 1, False),
+        ("b", None, False),
+        ("a", None, False),
+    ]
+
+
+def test_what_is_defined_for_no_model_is_left_out():
+    made = board(
+        *(record(model, "D.behavior-i2n", 0.4) for model in "ab"),
+        *(record(model, "D.behavior-o1", None) for model in "ab"),
+        record("a", "E.V1-pls", None),
+    )
+    cell = made.rows[0].cells["behavior"]
+    assert (cell.value, cell.n_found, cell.n_expected) == (0.4, 1, 1)
+    assert made.benchmarks["behavior"] == ("D.behavior-i2n",)
+    assert not made.rows[0].cells["V1"].is_scored
+    assert made.notes == (
+        "D.behavior-o1 is defined for no model, so it is left out of its column",
+        "E.V1-pls is defined for no model, so it is left out of its column",
+    )
 
 
 def test_ranks_are_shared_where_intervals_overlap():
@@ -97,12 +126,31 @@ def test_a_single_interval_is_kept_as_it_is():
     assert (row.cells["V1"].low, row.cells["V1"].high) == pytest.approx((0.55, 0.65))
 
 
-def test_intervals_are_of_one_kind():
+def test_intervals_of_a_column_are_of_one_kind():
     both = record("a", "D.V1-pls", 0.5, half=0.05)
     units = record("b", "D.V1-pls", 0.5, intervals={"unit bootstrap": interval(0.5, 0.1)})
+    bare = record("c", "D.V1-pls", 0.5)
     assert board(both).interval == "stimulus bootstrap"
     assert board(both, units).interval == "unit bootstrap"
-    assert board(both, units, record("c", "D.V1-pls", 0.5)).interval == ""
+    assert board(bare).interval == ""
+    made = board(both, units, bare)
+    assert made.interval == "unit bootstrap"
+    assert [row.cells["V1"].has_interval for row in made.rows] == [True, True, False]
+
+
+def test_a_score_without_an_interval_takes_nothing_from_other_columns():
+    neural = [record(model, "D.IT-pls", value, half=0.1) for model, value in (("a", 0.5), ("b", 0.45))]
+    made = board(*neural, record("b", "D.behavior-i2n", 0.2))
+    rows = {row.model: row for row in made.rows}
+    assert rows["a"].cells["IT"].has_interval
+    assert rows["b"].cells["IT"].has_interval
+    assert not rows["b"].average.has_interval
+    assert dict(made.intervals) == {"IT": "stimulus bootstrap"}
+    assert not made.shares_ranks
+    assert [(row.model, row.rank) for row in made.rows] == [("b", 1), ("a", 2)]
+    made = board(*neural, record("c", "D.MT-pls", 0.2))  # no rank, so it needs no interval
+    assert made.shares_ranks
+    assert [(row.model, row.rank) for row in made.rows] == [("a", 1), ("b", 1), ("c", None)]
 
 
 def test_parities_are_not_mixed():

@@ -130,6 +130,24 @@ def test_the_numbers_of_the_records_are_there():
     assert "X" in page
 
 
+def test_other_regions_and_whiskers_per_column():
+    page = page_of(record("a", "D.MT-pls", 0.4321, half=0.05), record("b", "D.MT-pls", 0.3))
+    assert 'data-name="MT"' in page
+    assert 'data-value="0.4321"' in page
+    assert page.count('class="span"') == 1
+    assert "(stimulus bootstrap), where its records have one" in page
+    assert "0.000" not in page
+    assert "no other layer was compared" not in page
+    assert "no other layer was compared" in page_of(record("a", "D.behavior-i2n", layers=[]))
+
+
+def test_only_doubts_have_an_asterisk_and_details_have_all_flags():
+    page = page_of(record(flags=["few neuroids=12"]))
+    assert "<sup" not in page
+    assert "Flagged: few neuroids=12" in page
+    assert '<sup title="negative r">' in page_of(record(flags=["few neuroids=12", "negative r"]))
+
+
 def test_a_missing_jinja2_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ScoreExtraMissingError, match=r"needs Jinja2.*pip install 'brain-adapters\[score\]'"):
@@ -208,6 +226,8 @@ def test_heat_map_has_a_cell_per_layer_and_benchmark():
     assert [float(cell.get("fill-opacity")) for cell in cells] == pytest.approx([0.25, 0.5, 0.12, 0, 1], abs=0.01)
     assert len(drawn(svg, "rect", "frame")) == 2
     assert heat_map([Record.from_data(bare)]) == ""
+    named = ET.fromstring(heat_map([Record.from_data(record("a", "D.MT-neuron_to_neuron"))]))
+    assert [each.text for each in named.iter("text")][:2] == ["MT", "neuron_to_neuron"]
     many = record(layers=[layer(f"l{i}", 0.1) for i in range(400)])
     assert len(drawn(heat_map([Record.from_data(many)]), "rect", "heat")) == 400
 

@@ -72,6 +72,24 @@ def test_a_model_without_a_score_is_last_either_way(page: Page, board_file: Path
     assert page.run(f"{cell}.querySelector('.visually-hidden').textContent") == "not scored"
 
 
+def test_a_region_of_its_own_sorts_and_a_model_without_a_rank_is_last(page: Page, tmp_path: Path):
+    scores = [record("a", "D.MT-pls", 0.3, half=0.1), record("b", "D.MT-pls", 0.6), record("c", "D.V1-pls", 0.2)]
+    path = tmp_path / "other.html"
+    path.write_text(render_page(make_board([Record.from_data(each) for each in scores])), encoding="utf-8")
+    page.show(path.as_uri(), width=390, height=844)
+    assert values(page, 1) == ["c", "b", "a"]
+    assert values(page, 0) == ["1", "", ""]
+    click(page, len(COLUMNS))
+    assert page.run(ANNOUNCED) == "Sorted by MT, descending."
+    assert values(page, len(COLUMNS)) == ["0.6", "0.3", ""]
+    assert page.run("document.querySelectorAll('#scores .span').length") == 1
+    for _ in range(2):
+        click(page, 0)
+        assert values(page, 0) == ["1", "", ""]
+    assert page.run("document.documentElement.scrollWidth") == 390
+    assert page.complaints == []
+
+
 @pytest.mark.parametrize(("key", "code"), [("Enter", 13), (" ", 32)])
 def test_the_keyboard_sorts(page: Page, board_file: Path, key: str, code: int):
     page.show(board_file.as_uri())

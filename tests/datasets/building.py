@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-N_STIMULI, N_NEUROIDS, N_REPETITIONS = 60, 6, 3
+N_STIMULI, N_NEUROIDS, N_REPETITIONS = 102, 6, 3  # of half of them a split tests on 6, which is not "splits-small"
 IDS = [f"{number:04d}" for number in range(N_STIMULI)]
 UNITS = [f"u{number}" for number in range(N_NEUROIDS)]
 DESCRIPTION = """\

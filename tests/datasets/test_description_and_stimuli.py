@@ -165,10 +165,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "train-few": (split(lambda row: "train" if row < 25 else "test"), "25 train stimuli, fewer than the 26"),
     "test-few": (split(lambda row: "test" if row < 25 else "train"), "25 test stimuli"),
     "stimuli-few": (fewer(51), "There are 51 stimuli"),
+    "splits-small": (fewer(100), "from 50 stimuli, and each split correlates over a tenth of them: 5."),
+    "splits-small of a part": (split(lambda row: "train" if row < 52 else "test"), "from 50 stimuli"),
     "stratify-class": (cell(4, 2, "okapi"), "'okapi' has one stimulus"),
     "stratify-classes": (
-        rows(lambda table: [line.__setitem__(2, f"object {row % 7}") for row, line in enumerate(table) if row]),
-        "7 classes, and the tenth that is tested holds 6",
+        rows(lambda table: [line.__setitem__(2, f"object {row % 13}") for row, line in enumerate(table) if row]),
+        "13 classes, and the tenth that is tested holds 11",
     ),
     "stratify-class of a part": (
         both(split(lambda row: "train" if row < 30 else "test"), cell(4, 2, "owl"), cell(44, 2, "owl")),
@@ -183,7 +185,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 WARNINGS = {
     *("description-key", "license-missing", "image-unlisted", "image-duplicate"),
-    *("train-few", "test-few", "stimuli-few"),
+    *("train-few", "test-few", "stimuli-few", "splits-small"),
 }
 
 
@@ -204,7 +206,7 @@ def test_fault_is_found(folder: Path, fault: str):
     assert len(finding.fix) > 10
     assert finding.where
     if code in ("image-unreadable",) or code.startswith("manifest"):  # what takes long is left to validation
-        assert load_dataset(folder).n_stimuli == 60
+        assert load_dataset(folder).n_stimuli == 102
     elif code not in WARNINGS:
         with pytest.raises(DatasetError, match=rf"has \d errors? and was not loaded(.|\n)*{code}"):
             load_dataset(folder)
@@ -214,7 +216,7 @@ def test_fault_is_found(folder: Path, fault: str):
 
 def test_manifest_of_an_untouched_dataset_is_kept(folder: Path):
     path = write_manifest(folder)
-    assert len(path.read_text().splitlines()) == 60 + 3
+    assert len(path.read_text().splitlines()) == 102 + 3
     assert validate_dataset(folder) == []
 
 

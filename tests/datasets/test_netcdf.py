@@ -27,7 +27,7 @@ def test_every_engine_gives_back_what_it_got(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(netcdf, "find_spec", lambda name: find_spec(name) if name == module else None)
     neuroids = pd.DataFrame({"neuroid_id": list("abcdef"), "region": "IT", "row": range(6), "depth": [0.1] * 6})
     neuroids["subject"] = ["", "Tïto", "犬", "a b", "c", "longer than all others"]
-    ids = [f"ü{each:02d}" for each in range(60)]
+    ids = [f"ü{each:02d}" for each in range(102)]
     values = responses()
     values[0, 0, 0], values[1, 2, 3], values[2, 4] = -0.0, 5e-324, np.nan
     write_netcdf(recordings_to_assembly(Recordings(values, ids, neuroids)), tmp_path / "x.nc")

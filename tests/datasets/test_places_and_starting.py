@@ -18,9 +18,12 @@ from benchmarks_local.data import (
     add_dataset,
     dataset_names,
     find_dataset,
+    folders_named_otherwise,
     list_datasets,
     load_dataset,
+    load_found_datasets,
     new_dataset,
+    searched_places,
     validate_dataset,
 )
 
@@ -60,6 +63,41 @@ def test_found_where_they_are_kept(folder: Path, tmp_path: Path, monkeypatch: py
         find_dataset("my_recording")
 
 
+def test_what_was_not_found_says_where_it_was_looked_for(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BRAIN_ADAPTERS_DATA", str(tmp_path / "nope"))
+    shutil.copytree(folder, tmp_path / "my_copy")
+    places = [f"{tmp_path / 'nope'} (does not exist)", ".", "datasets (does not exist)"]
+    assert searched_places() == places
+    (tmp_path / "datasets").mkdir()
+    add_dataset(folder)
+    assert searched_places() == [str(folder.resolve()), places[0], ".", "datasets"]
+    copy = (tmp_path / "my_copy").resolve()
+    assert folders_named_otherwise("my_copy") == {copy: "my_recordings"}
+    assert folders_named_otherwise("my_recordings") == {}
+    with pytest.raises(DatasetNotFoundError) as caught:
+        find_dataset("datasets")
+    assert f"Looked in {folder.resolve()}, {places[0]}, ., datasets. Call add_dataset" in caught.value.args[0]
+    monkeypatch.chdir(tmp_path / "datasets")
+    monkeypatch.setenv("BRAIN_ADAPTERS_DATA", str(tmp_path))
+    with pytest.raises(DatasetNotFoundError) as caught:
+        find_dataset("my_copy")
+    assert f"{copy} is there, and its dataset.yaml says name: my_recordings." in caught.value.args[0]
+
+
+def test_those_that_cannot_be_loaded_are_told_apart(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "dataset.yaml").write_text("name: broken\n")
+    loaded, refused = load_found_datasets()
+    assert {name: dataset.name for name, dataset in loaded.items()} == {"my_recordings": "my_recordings"}
+    assert list(refused) == ["broken"]
+    assert {"visual-degrees", "stimuli-missing"} <= {finding.code for finding in refused["broken"].findings}
+    assert load_found_datasets("b*")[0] == {}
+    assert load_found_datasets("my*")[1] == {}
+
+
 def test_what_is_no_dataset_is_not_added(tmp_path: Path):
     (tmp_path / "dataset.yaml").write_text("name: [")
     for place in (tmp_path, tmp_path / "gone"):
@@ -83,7 +121,7 @@ def test_an_empty_one_says_what_is_missing(tmp_path: Path):
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
-    for number in range(60):
+    for number in range(102):
         path = folder / ["cat", "dog"][number % 2] / f"{number:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(path)
@@ -145,6 +183,59 @@ def test_what_cannot_be_begun(tmp_path: Path, images: Path):
     assert not (tmp_path / "new").exists()
 
 
+def wide(path: Path, cell: str, n_units: int, separator: str = ",") -> Path:
+    units = [f"unit_{number}" for number in range(n_units)]
+    rows = [["image", "rep", *units], *[[f"{row:03d}.png", "0", *[cell] * n_units] for row in range(3)]]
+    path.write_text("\n".join(separator.join(row) for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(("cell", "n_units", "separator"), [("-1.5", 3, ","), ("2,25", 3, ";"), ("7", 7, "\t")])
+def test_a_column_per_unit_is_recognised(tmp_path: Path, folder: Path, cell: str, n_units: int, separator: str):
+    table = wide(tmp_path / "wide.csv", cell, n_units, separator)
+    message = (
+        r"wide\.csv has neither a column neuroid_id nor a column response, and numbers in rep, unit_0.*melt the table"
+    )
+    with pytest.raises(DatasetError, match=message):
+        new_dataset(tmp_path / "new", responses=table)
+    assert not (tmp_path / "new").exists()
+    shutil.copyfile(table, folder / "responses.csv")
+    (finding,) = validate_dataset(folder)
+    assert (finding.code, finding.where) == ("column-missing", "responses.csv")
+    assert "docs/recordings.md" in finding.fix
+
+
+def test_a_long_table_with_other_names_is_not_taken_for_a_wide_one(tmp_path: Path):
+    table = tmp_path / "long.csv"
+    write_rows(table, [["image", "unit", "rep", "rate"], *[["1", str(unit), "0", "2.5"] for unit in range(9)]])
+    assert (new_dataset(tmp_path / "new", responses=table) / "responses.csv").is_file()  # validation lists the columns
+    table.write_bytes(b"a,b,c\n1.5,2.5,\xff\n")
+    assert (new_dataset(tmp_path / "newer", responses=table) / "responses.csv").is_file()
+
+
+def test_options_that_cannot_be_meant(tmp_path: Path):
+    for degrees in (0, -8, float("nan"), 181):
+        with pytest.raises(DatasetError, match=f"cover {degrees:g} degrees, expected a number above 0 and at most 180"):
+            new_dataset(tmp_path / "new", visual_degrees=degrees)
+    with pytest.raises(DatasetError, match=r"called 'V4 IT', expected names without spaces.*--regions V4,IT"):
+        new_dataset(tmp_path / "new", regions=["V4 IT"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_folders_with_a_space_are_quoted_in_commands(tmp_path: Path):
+    folder = new_dataset(tmp_path / "my lab")
+    command = f"brain-adapters data validate '{folder}'"
+    assert f"# When this is filled in: {command}\n" in (folder / "dataset.yaml").read_text()
+    with pytest.raises(DatasetError) as refused:
+        load_dataset(folder)
+    assert str(refused.value).endswith(command)
+    with pytest.raises(DatasetNotFoundError) as unknown:
+        add_dataset(tmp_path / "my gone")
+    assert unknown.value.args[0].endswith(f"brain-adapters data validate '{tmp_path / 'my gone'}'")
+    with pytest.raises(DatasetNotFoundError, match=r"data new '.*my gone'"):
+        load_dataset(tmp_path / "my gone")
+
+
 def test_shipped_example_is_what_its_script_makes_and_is_valid(tmp_path: Path):
     make = runpy.run_path(str(EXAMPLE / "make_data.py"))["main"]
     make(tmp_path / "made")
@@ -163,5 +254,5 @@ def test_shipped_example_is_what_its_script_makes_and_is_valid(tmp_path: Path):
         visual_degrees=8,
         license="CC-BY-4.0",
     )
-    assert validate_dataset(folder) == []
+    assert [finding.code for finding in validate_dataset(folder)] == ["splits-small"]
     assert load_dataset(folder).recordings.values.shape == (4, 72, 60)

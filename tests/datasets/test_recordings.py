@@ -109,8 +109,8 @@ def test_part_of_a_dataset(folder: Path):
 def test_splits(folder: Path):
     dataset = load_dataset(folder)
     assert len(dataset.rows_of("train")) == 0
-    stimuli = dataset.stimuli.assign(split=["train", "test"] * 30)
-    np.testing.assert_array_equal(replace(dataset, stimuli=stimuli).rows_of("test"), np.arange(1, 60, 2))
+    stimuli = dataset.stimuli.assign(split=["train", "test"] * 51)
+    np.testing.assert_array_equal(replace(dataset, stimuli=stimuli).rows_of("test"), np.arange(1, 102, 2))
 
 
 def test_stimuli_go_to_models_with_their_files(folder: Path):
@@ -163,3 +163,19 @@ def test_digest_depends_on_the_bytes_of_images_and_on_nothing_beside(folder: Pat
     image = tmp_path / "moved" / "stimuli" / "0001.png"
     image.write_bytes(image.read_bytes() + b"\0")
     assert load_dataset(tmp_path / "moved").digest != digest
+
+
+def test_representations_are_short(folder: Path):
+    dataset = load_dataset(folder)
+    recorded = "<Recordings 3 repetitions, 102 stimuli, 6 neuroids in V4, IT>"
+    assert repr(dataset.recordings) == recorded
+    trials = pd.DataFrame({"stimulus_id": ["0002"], "choice": ["cat"], "truth": ["cat"]})
+    whole = replace(dataset, trials=trials)
+    assert repr(whole) == f"<Dataset 'my_recordings', 102 stimuli, 8 degrees, {recorded}, 1 trial>"
+    assert repr(replace(dataset, recordings=None)) == "<Dataset 'my_recordings', 102 stimuli, 8 degrees>"
+
+
+def test_representation_counts_time_bins():
+    recordings = Recordings(np.zeros((1, 5, 3, 2)), list("abcde"), NEUROIDS)
+    assert repr(recordings).startswith("<Recordings 1 repetition, 5 stimuli, 3 neuroids in ")
+    assert repr(recordings).endswith(", 2 time bins>")

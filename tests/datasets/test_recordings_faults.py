@@ -90,13 +90,13 @@ FAULTS: dict[str, tuple[Change, str]] = {
         "Python objects",
     ),
     "responses-unreadable empty": (several(as_array(), lambda f: (f / "responses.npy").write_bytes(b"")), "no array"),
-    "responses-shape": (as_array(lambda values: values[:-1]), "shape (179, 6)"),
-    "responses-shape axes": (as_array(lambda values: values[:, :, None, None]), "(180, 6, 1, 1)"),
+    "responses-shape": (as_array(lambda values: values[:-1]), "shape (305, 6)"),
+    "responses-shape axes": (as_array(lambda values: values[:, :, None, None]), "(306, 6, 1, 1)"),
     "responses-shape text": (as_array(lambda values: values.astype(str)), "<U"),
     "responses-labels": (several(as_array(), lambda f: (f / "presentations.csv").unlink()), "what the rows are"),
     "responses-labels units": (several(as_array(), lambda f: (f / "neuroids.csv").unlink()), "what the columns are"),
     "response-number": (table(lambda lines: lines[8].__setitem__(4, "high")), "'high' on line 9"),
-    "response-infinite": (table(lambda lines: lines[8].__setitem__(4, "inf")), "1 of 1,080"),
+    "response-infinite": (table(lambda lines: lines[8].__setitem__(4, "inf")), "1 of 1,836"),
     "response-missing": (
         without(lambda line: line[1] == "u2" and line[3] == "0" and line[0] < "0010"),
         "10 responses missing, in 1 unit: u2 10",
@@ -141,28 +141,28 @@ FAULTS: dict[str, tuple[Change, str]] = {
         several(text("[V4, IT]", "[V4, FEF]"), cells(2, lambda line: line[2].replace("IT", "FEF"))),
         "FEF is none of V1",
     ),
-    "stimulus-unknown": (table(lambda lines: lines.append(["0099", *lines[1][1:]])), "'0099'"),
-    "stimulus-unrecorded": (without(lambda line: line[0] == "0011"), "without a response: 0011 (1 of 60)"),
+    "stimulus-unknown": (table(lambda lines: lines.append(["0999", *lines[1][1:]])), "'0999'"),
+    "stimulus-unrecorded": (without(lambda line: line[0] == "0011"), "without a response: 0011 (1 of 102)"),
     "repetition-single": (without(lambda line: line[3] in "12"), "No stimulus was repeated"),
     "repetition-unbalanced": (without(lambda line: line[3] == "2" and line[0] == "0011"), "2 (0011) to 3 times"),
     "repetition-numbered": (column_gone(3), "up to 3 rows"),
     "repetition-sparse": (
         cells(3, lambda line: str(1000 * int(line[0]) + int(line[3]))),
-        "180 different numbers, and no stimulus has",
+        "306 different numbers, and no unit has more than 3 of a stimulus",
     ),
     "time-bins": (several(timed("70", "late")), "no number"),
     "time-bins alone": (
         table(lambda lines: [[*line, "70" if row else "time_bin_start"] for row, line in enumerate(lines)]),
         "alone",
     ),
-    "trial-stimulus": (file("trials.csv", TRIAL, "a,0099,cat,dog,cat"), "'0099'"),
+    "trial-stimulus": (file("trials.csv", TRIAL, "a,0999,cat,dog,cat"), "'0999'"),
     "trial-choice": (
         file("trials.csv", TRIAL, "a,0001,cat,dog,cat", "a,0001,cat,dog,car"),
         "car was not offered on line 3",
     ),
     "trial-choice empty": (file("trials.csv", "stimulus_id,truth,choice", "0001,cat,"), "(empty) was not offered"),
     "trial-truth": (file("trials.csv", "stimulus_id,sample_obj,choice", "0001,cat,cat"), "which choice is right"),
-    "triplet-stimulus": (file("triplets.csv", "image_1,image_2,image_3,choice", "0001,0002,0099,0001"), "'0099'"),
+    "triplet-stimulus": (file("triplets.csv", "image_1,image_2,image_3,choice", "0001,0002,0999,0001"), "'0999'"),
     "triplet-repeat": (
         file("triplets.csv", "image_1,image_2,image_3,choice", "0001,0002,0001,0002"),
         "twice on line 2",
@@ -225,6 +225,39 @@ def test_ids_that_a_spreadsheet_changed_are_recognised(folder: Path):
     cells(0, lambda line: f"{int(line[0]):04d}.png")(folder)
     (unknown, *_) = [each for each in validate_dataset(folder) if each.code == "stimulus-unknown"]
     assert "the file's suffix" in unknown.fix
+
+
+def test_where_no_stimulus_is_known_nothing_that_follows_from_it_is_listed(folder: Path):
+    cells(0, lambda line: f"{int(line[0])}")(folder)
+    rows = [line for line in read_rows(folder / "responses.csv") if line[0] in ("stimulus_id", "1", "2", "3")]
+    write_rows(folder / "responses.csv", rows)
+    (finding,) = validate_dataset(folder)
+    assert finding.code == "stimulus-unknown"
+    assert "dtype={'stimulus_id': str}" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("fault", "fragment"),
+    [
+        ("repetition-single", "there are correlations and no scores: such a benchmark stands as X"),
+        ("neuroid-incomplete", "Scores leave these units out"),
+    ],
+)
+def test_advice_says_what_becomes_of_scores(folder: Path, fault: str, fragment: str):
+    FAULTS[fault][0](folder)
+    (finding,) = [each for each in validate_dataset(folder) if each.code == fault]
+    assert fragment in finding.fix
+
+
+def test_repetitions_that_are_numbered_anew_for_each_unit_are_not_said_to_be_unbalanced(folder: Path):
+    number = {unit: 1000 * row for row, unit in enumerate(UNITS)}
+    several(
+        cells(3, lambda line: str(number[line[1]] + 10 * int(line[0]) + int(line[3]))),
+        without(lambda line: line[0] == "0011" and line[1] in ("u0", "u3") and line[3].endswith("2")),
+    )(folder)
+    found = {finding.code: finding.message for finding in validate_dataset(folder)}
+    assert "no unit has more than 3 of a stimulus" in found["repetition-sparse"]
+    assert "repetition-unbalanced" not in found
 
 
 def test_array_gives_what_the_table_gives(folder: Path):

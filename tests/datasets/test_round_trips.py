@@ -39,7 +39,7 @@ def rich(folder: Path, *, n_bins: int = 1) -> Dataset:
     neuroids = dataset.recordings.neuroids.assign(subject="Tïto", depth=np.linspace(0.1, 0.7, 6), row=np.arange(6))
     neuroids["neuroid_id"] = [f"0{each} µ" for each in range(6)]
     stimuli = dataset.stimuli.assign(
-        contrast=np.linspace(0.1, 1.1, 60), number=np.arange(60), is_new=[True, False] * 30
+        contrast=np.linspace(0.1, 1.1, 102), number=np.arange(102), is_new=[True, False] * 51
     )
     stimuli = stimuli.iloc[::-1].reset_index(drop=True)  # an order that is none of the alphabet
     recordings = Recordings(values if n_bins > 1 else values[..., 0], IDS, neuroids, bins)
@@ -100,7 +100,7 @@ def test_stimuli_of_the_same_name_are_kept_apart(folder: Path, tmp_path: Path):
     dataset = load_dataset(folder)
     for side in ("left", "right"):
         (tmp_path / side).mkdir()
-    paths = [tmp_path / ("left" if row % 2 else "RIGHT".lower()) / f"{row // 2}.png" for row in range(60)]
+    paths = [tmp_path / ("left" if row % 2 else "RIGHT".lower()) / f"{row // 2}.png" for row in range(102)]
     for source, target in zip(dataset.stimuli["path"], paths, strict=True):
         target.write_bytes(Path(source).read_bytes())
     moved = replace(dataset, stimuli=dataset.stimuli.assign(path=[str(path) for path in paths]))
@@ -150,7 +150,7 @@ def test_recordings_to_an_assembly_and_back(folder: Path, n_bins: int):
     dataset = rich(folder, n_bins=n_bins)
     assembly = to_assembly(dataset)
     assert assembly.dims == ("presentation", "neuroid", "time_bin")
-    assert assembly.sizes["presentation"] == 3 * 60 - 1
+    assert assembly.sizes["presentation"] == 3 * 102 - 1
     back = from_assembly(assembly, name="my_recordings", visual_degrees=8, stratify_on="object_name")
     assert_same(replace(back, regions=dataset.regions), dataset)
     order = np.random.default_rng(0).permutation(assembly.sizes["presentation"])
@@ -235,7 +235,7 @@ def test_saving_refuses_what_it_could_not_read_again(folder: Path, tmp_path: Pat
         dataset.save(folder / "dataset.yaml")
     with pytest.raises(DatasetError, match="responses is 'pickle', expected one of csv, nc, npy"):
         dataset.save(tmp_path / "new", responses="pickle")
-    timeless = replace(dataset.recordings, values=np.zeros((3, 60, 6, 2)))
+    timeless = replace(dataset.recordings, values=np.zeros((3, 102, 6, 2)))
     with pytest.raises(DatasetError, match="2 time bins without times"):
         replace(dataset, recordings=timeless).save(tmp_path / "new")
     assert not (tmp_path / "new").exists()

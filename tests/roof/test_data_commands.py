@@ -17,14 +17,17 @@ def dataset(run: Callable, tmp_path: Path) -> Path:
     result = run("data", "new", folder, *given, *OPTIONS)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{folder}: dataset.yaml, responses.csv, stimuli.csv, stimuli/\n"
-    assert f"brain-adapters data validate {folder}" in result.stderr
+    assert result.stderr == f"Next: brain-adapters data validate {folder}\n"
     return folder
 
 
 def test_good_dataset(run: Callable, dataset: Path):
     result = run("data", "validate", dataset)
-    assert (result.exit_code, result.stdout) == (0, f"0 errors, 0 warnings: {dataset}\n")
-    assert json.loads(run("data", "validate", dataset, "--json").stdout) == []
+    assert result.exit_code == 0
+    assert result.stdout.startswith("warning  stimuli.csv        splits-small\n")
+    assert result.stdout.endswith(f"\n0 errors, 1 warning: {dataset}\n")
+    (finding,) = json.loads(run("data", "validate", dataset, "--json").stdout)
+    assert (finding["code"], finding["level"]) == ("splits-small", "warning")
 
 
 def test_empty_dataset(run: Callable, tmp_path: Path):
@@ -77,7 +80,20 @@ def test_bad_usage(run: Callable, dataset: Path, tmp_path: Path):
     result = run("data", "new", dataset)
     assert result.exit_code == 2
     assert "holds files already" in result.stderr
-    assert run("data", "new", tmp_path / "x", "--degrees", "-3").exit_code == 2
+    for given, fragment in (
+        (("--degrees", "-3"), "-3 degrees"),
+        (("--degrees", "0"), "above 0"),
+        (("--regions", "V4 IT"), "--regions V4,IT"),
+    ):
+        result = run("data", "new", tmp_path / "x", *given)
+        assert result.exit_code == 2
+        assert fragment in result.stderr
+
+
+def test_next_command_is_quoted(run: Callable, tmp_path: Path):
+    folder = tmp_path / "my lab"
+    result = run("data", "new", folder, "--degrees", "8")
+    assert result.stderr == f"Fill in {folder / 'dataset.yaml'}, then: brain-adapters data validate '{folder}'\n"
 
 
 def test_show(run: Callable, dataset: Path, monkeypatch: pytest.MonkeyPatch):
@@ -104,7 +120,7 @@ def test_show_what_is_missing(run: Callable, dataset: Path):
     (dataset / "stimuli.csv").write_text((dataset / "stimuli.csv").read_text())
     text = run("data", "show", dataset).stdout
     assert "4 responses missing" in text
-    assert "Missing in V4: units downwards" in text
+    assert "Missing in V4: units downwards, stimuli to the right; . all there, - + * more and more missing" in text
     assert "Missing in IT" not in text
 
 

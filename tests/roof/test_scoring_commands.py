@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from ..board.making import HOSTILE, record, study
 MODELS = '''
 """Brain models that see the mean colours of parts of an image; some of them behave badly."""
 import os
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -241,6 +243,42 @@ def test_leaderboard_does_not_mix(run, results: Path):
     assert "(r/c)2 (1)" in result.stderr
     chosen = run("leaderboard", results, "--parity", "none", "--formula", "(r/c)2", "--json")
     assert "third" in {row["model"] for row in json.loads(chosen.stdout)["rows"]}
+
+
+def test_leaderboard_says_a_command_that_works(run, tmp_path: Path):
+    """One folder with all metrics of a dataset, as a wildcard of `score` leaves it."""
+    folder = tmp_path / "all results"
+    of_it = {"IT-pls": "r2/c", "IT-ridge": "r2/c", **dict.fromkeys(("IT-cka", "IT-rdm", "IT-rdm_cv"), "s/c")}
+    formulas = of_it | {"behavior-i2n": "s/sqrt(c)", "behavior-o1": "s/c"}
+    for name, formula in formulas.items():
+        write_record(record("a", f"lab.{name}", formula=formula), folder)
+    result = run("leaderboard", folder, "--parity", "none")
+    assert result.exit_code == 2
+    for fragment in ("neural records have different formulas", "behavioral records have", "--benchmark (-b)"):
+        assert fragment in result.stderr
+    said = " ".join(result.stderr.split()).partition("For example: brain-adapters ")[2]
+    command = shlex.split(said)
+    assert command.count("--formula") == 2
+    assert command[:4] == ["leaderboard", str(folder), "--parity", "none"]
+    result = run(*command, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["benchmarks"]["IT"] == ["lab.IT-pls", "lab.IT-ridge"]
+    result = run("leaderboard", folder, "-b", "*.IT-p*", "-b", "lab.behavior-i2n", "--json")
+    found = json.loads(result.stdout)["benchmarks"]
+    assert (found["IT"], found["behavior"]) == (["lab.IT-pls"], ["lab.behavior-i2n"])
+    result = run("leaderboard", folder, "-b", "other.*")
+    assert result.exit_code == 2
+    assert "No record is of a benchmark that matches 'other.*'" in result.stderr
+
+
+def test_leaderboard_does_not_mix_versions_of_the_data(run, results: Path):
+    for model, day in (("torch_small", 1), ("flax_small", 2)):
+        provenance = {"dataset": f"digest {day}", "created": f"2026-11-0{day}T12:00:00+00:00"}
+        write_record(record(model, "lab.IT-pls", provenance=provenance), results)
+    result = run("leaderboard", results)
+    assert result.exit_code == 2
+    assert "lab.IT-pls: score torch_small again" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
 
 
 def test_leaderboard_of_nothing(run, tmp_path: Path):
