@@ -94,7 +94,11 @@ def eyes(tmp_path: Path) -> Path:
 def started(eyes: Path, *models: str) -> subprocess.Popen:
     """Start `score` in a process group of its own, for a signal to end it."""
     arguments = ["score", *(f"{eyes}:{model}" for model in models), "-b", MOCK, "--out", str(eyes.parent / "results")]
-    command = [sys.executable, "-m", "brain_adapters", *arguments]
+    program = (  # a shell's background job, and what it starts, ignores Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from brain_adapters.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", program, *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=eyes.parent
     )
