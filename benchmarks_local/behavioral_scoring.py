@@ -15,7 +15,6 @@ from adapters.errors import did_you_mean, listing
 
 from .behavioral import BEHAVIORAL_METRICS, BehavioralMetric, BehavioralScore, get_behavioral_metric
 from .candidate import Candidate
-from .commitment import LocalBrainModel
 from .data import Dataset
 from .errors import BenchmarkNotFoundError, ScoringError
 from .metrics import kfold_splits
@@ -23,6 +22,7 @@ from .options import ScoringOptions, only_layer
 from .protocols import BrainModel
 from .scores import Score
 from .screen import place_on_screen
+from .subject import readout_subject
 
 __all__ = ["REGION", "behavioral_metrics_of", "score_behavior"]
 
@@ -82,8 +82,8 @@ def score_behavior(
             f"Dataset {dataset.name!r} has no {'triplets' if metric.task == 'odd_one_out' else 'trials'} for "
             f"{metric_identifier!r}. {hint + ' ' if hint else ''}It can be scored by: {listing(known) or 'nothing'}."
         )
-    model, layer, degrees = _subject(candidate, options)
-    placed = place_on_screen(dataset.stimulus_set(), degrees, dataset.visual_degrees, folder)
+    model, layer = readout_subject(candidate, None if candidate.is_brain_model else only_layer(options))
+    placed = place_on_screen(dataset.stimulus_set(), float(model.visual_degrees()), dataset.visual_degrees, folder)
     flags: list[str] = []
     if metric.task == "odd_one_out":
         answers = _odd_one_out(model, placed, trials)
@@ -102,22 +102,6 @@ def score_behavior(
 def _n_asked(trials: pd.DataFrame) -> int:
     columns = [name for name in ("stimulus_id", "image_1", "image_2", "image_3") if name in trials.columns]
     return len(set(trials[columns].to_numpy().ravel()))
-
-
-def _subject(candidate: Candidate, options: ScoringOptions) -> tuple[BrainModel, str | None, float]:
-    if candidate.is_brain_model:
-        model = candidate.build()
-        return model, None, float(model.visual_degrees())
-    extractor = candidate.build()
-    layer = only_layer(options) or candidate.behavioral_readout_layer or candidate.layers(extractor)[-1]
-    subject = LocalBrainModel(
-        candidate.identifier,
-        extractor,
-        region_layer_map={},
-        behavioral_readout_layer=layer,
-        visual_degrees=candidate.visual_degrees,
-    )
-    return subject, layer, candidate.visual_degrees
 
 
 def _odd_one_out(model: BrainModel, placed: Any, triplets: pd.DataFrame) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from .data.recordings import mean_over_repetitions
 from .metrics import FORMULAS, CrossValidated, Features, get_metric, internal_consistency, shuffle_splits, splits_digest
 from .protocols import BrainModel, TimeBins
 from .scores import Score
@@ -82,11 +83,7 @@ class NeuralBenchmark:
     @cached_property
     def responses(self) -> NDArray[np.float64]:
         """The recordings averaged over the repetitions that there are, shape (n_stimuli, n_neuroids)."""
-        is_there = ~np.isnan(self.recordings)
-        counts = is_there.sum(axis=0)
-        sums = np.where(is_there, self.recordings, 0).sum(axis=0)
-        averages: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-        return averages
+        return mean_over_repetitions(self.recordings)
 
     def part(self, rows: NDArray[Any]) -> NeuralBenchmark:
         """Return the benchmark on some of its stimuli, numbered or masked."""
@@ -160,7 +157,7 @@ class NeuralBenchmark:
             The ceiled score; NaN, and flagged, where the ceiling is not above 0.
         """
         metric, ceiling, n_neuroids = get_metric(self.metric), self.ceiling, self.recordings.shape[2]
-        value = float(FORMULAS[metric.formula](found.value, ceiling)) if ceiling > 0 else float("nan")
+        value = float(FORMULAS[metric.formula](found.value, ceiling))
         per_neuroid = {"raw": _mean_of_known(found.raw)} if found.raw.shape[1] == n_neuroids else {}
         if self.given_ceiling is None:
             per_neuroid["ceiling"] = _mean_of_known(self.ceilings.raw)

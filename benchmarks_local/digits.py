@@ -11,12 +11,12 @@ import pandas as pd
 from PIL import Image
 
 from .candidate import as_candidate
-from .commitment import LocalBrainModel
 from .data import Dataset
 from .errors import ScoringError
 from .estimators import handwritten_digits
 from .scores import Score
 from .screen import place_on_screen
+from .subject import readout_subject
 from .verification import verify_probabilities
 
 __all__ = ["DIGITS_IDENTIFIER", "digits_dataset", "score_digits"]
@@ -94,21 +94,12 @@ def score_digits(model: Any, *, layer: str | None = None, registry: Any = None) 
         The share that is read correctly, 0-1; chance is 0.1. The error is that of a proportion.
     """
     candidate = as_candidate(model, registry)
-    subject = candidate.build()
-    if not candidate.is_brain_model:
-        layer = layer or candidate.behavioral_readout_layer or candidate.layers(subject)[-1]
-        subject = LocalBrainModel(
-            candidate.identifier,
-            subject,
-            region_layer_map={},
-            behavioral_readout_layer=layer,
-            visual_degrees=candidate.visual_degrees,
-        )
-    elif layer is not None:
+    if candidate.is_brain_model and layer is not None:
         raise ScoringError(
             f"layer={layer!r} was given, but {candidate.identifier} is a brain model, which chooses what it reads out. "
             "Leave layer= out."
         )
+    subject, layer = readout_subject(candidate, layer)
     with tempfile.TemporaryDirectory(prefix="brain_adapters_digits_") as name:
         dataset = digits_dataset(Path(name) / "digits")
         shown = {part: _on_screen(dataset, part, subject.visual_degrees(), Path(name)) for part in ("train", "test")}

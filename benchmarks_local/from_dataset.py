@@ -13,7 +13,6 @@ from .benchmark import NeuralBenchmark
 from .data import Dataset
 from .errors import BenchmarkNotFoundError, ScoringError, counted
 from .metrics import shuffle_splits
-from .stimuli import stimulus_table
 
 __all__ = ["neural_benchmark", "selection_rows"]
 
@@ -103,9 +102,9 @@ def selection_rows(dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def _stimuli(dataset: Dataset) -> Any:
-    columns = {name: dataset.stimuli[name] for name in dataset.stimuli.columns if name != "path"}
-    paths = dict(zip(dataset.stimuli["stimulus_id"], dataset.stimuli["path"], strict=True))
-    return stimulus_table(f"{dataset.name}-{dataset.digest[:12]}", columns, paths)
+    stimuli = dataset.stimulus_set()
+    stimuli.identifier = f"{dataset.name}-{dataset.digest[:12]}"  # what keeps results by name shall see new content
+    return stimuli
 
 
 def _mean_over_bins(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -239,7 +239,7 @@ def _curve(
             "layer": layer,
             "raw": each.value,
             "error": each.error,
-            "value": formula(each.value, ceiling) if ceiling > 0 else float("nan"),
+            "value": float(formula(each.value, ceiling)),
             "n_features": features[layer].n_features,
             "flags": list(each.flags),
         }

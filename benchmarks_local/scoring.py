@@ -8,9 +8,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from adapters.fingerprints.libraries import full_version_of
 
 from .available import find_benchmark
 from .options import ScoringOptions
@@ -78,7 +79,7 @@ def score(
 def _provenance(seconds: float) -> Mapping[str, Any]:
     loaded = [name for name in _FRAMEWORKS if name in sys.modules]
     return {
-        "versions": {name: known for name in (*_PACKAGES, *loaded) if (known := _version_of(name))},
+        "versions": {name: known for name in (*_PACKAGES, *loaded) if (known := full_version_of(name))},
         "seconds": seconds,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "peak_bytes": _peak_bytes(),
@@ -92,10 +93,3 @@ def _peak_bytes() -> int | None:
     except ImportError:  # Windows
         return None
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
-
-
-def _version_of(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -10,10 +10,10 @@ from .benchmark import NeuralBenchmark
 from .candidate import Candidate, layers_to_fit
 from .commitment import LocalBrainModel
 from .mock import draw_stimuli
-from .protocols import Extractor
+from .protocols import BrainModel, Extractor
 from .selection import LayerSelection, select_layer
 
-__all__ = ["Subject", "make_subject"]
+__all__ = ["Subject", "make_subject", "readout_subject"]
 
 _PCA_STIMULI = range(1000, 1096)  # of the endless series; the benchmark shows the first few hundred
 
@@ -77,6 +77,37 @@ def make_subject(
         visual_degrees=candidate.visual_degrees,
     )
     return Subject(model, committed if isinstance(committed, str) else ", ".join(committed), selection)
+
+
+def readout_subject(candidate: Candidate, layer: str | None = None) -> tuple[BrainModel, str | None]:
+    """Build what performs behavioral tasks: a brain model itself, or an extractor with the layer that is read out.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The model and what it declares.
+    layer : str, optional
+        The layer of an extractor; the one that the model declares, or else its last one, when None.
+
+    Returns
+    -------
+    model : BrainModel
+        The experimental subject.
+    layer : str or None
+        What is read out; None for a brain model, which chooses itself.
+    """
+    model = candidate.build()
+    if candidate.is_brain_model:
+        return model, None
+    layer = layer or candidate.behavioral_readout_layer or candidate.layers(model)[-1]
+    subject = LocalBrainModel(
+        candidate.identifier,
+        model,
+        region_layer_map={},
+        behavioral_readout_layer=layer,
+        visual_degrees=candidate.visual_degrees,
+    )
+    return subject, layer
 
 
 def _new(folder: Path) -> Path:

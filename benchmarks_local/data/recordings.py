@@ -15,7 +15,7 @@ from adapters.errors import did_you_mean, listing
 from ..errors import counted
 from .findings import DatasetError
 
-__all__ = ["Recordings", "TimeBin"]
+__all__ = ["Recordings", "TimeBin", "mean_over_repetitions"]
 
 TimeBin = tuple[float, float]
 
@@ -122,12 +122,7 @@ class Recordings:
         array of shape (n_stimuli, n_neuroids) or (n_stimuli, n_neuroids, n_time_bins), float64
             NaN where a neuroid never saw the stimulus.
         """
-        is_there = ~np.isnan(self.values)
-        if is_there.all():
-            return np.asarray(self.values.mean(axis=0))
-        counts = is_there.sum(axis=0)
-        total = np.where(is_there, self.values, 0).sum(axis=0)
-        return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
+        return mean_over_repetitions(self.values)
 
     def of_region(self, region: str) -> Recordings:
         """Return the neuroids of one region.
@@ -174,6 +169,27 @@ class Recordings:
                 "of the stimuli, or add their responses."
             )
         return self.of_stimuli(np.array([positions[each] for each in stimulus_ids], dtype=np.intp))
+
+
+def mean_over_repetitions(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average over the repetitions that are there.
+
+    Parameters
+    ----------
+    values : array of shape (n_repetitions, ...), float64
+        NaN where a presentation is missing.
+
+    Returns
+    -------
+    array of shape (...), float64
+        NaN where all are missing.
+    """
+    is_there = ~np.isnan(values)
+    if is_there.all():
+        return np.asarray(values.mean(axis=0))
+    counts = is_there.sum(axis=0)
+    total = np.where(is_there, values, 0).sum(axis=0)
+    return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
 
 
 def _plain(time: Any) -> float:
