@@ -7,6 +7,7 @@ from setuptools import setup
 # Listed by hand: tests, examples and a stray `models` folder must never reach the wheel (tests/house opens it).
 PACKAGES = [
     "adapters",
+    "adapters.engines",
     "adapters.fingerprints",
     "adapters.frameworks",
     "adapters.frameworks.jax",
