@@ -24,7 +24,7 @@ from .reductions import fitted_for
 from .resolving import resolve_call
 from .running import Stopwatch
 from .stimuli import as_stimuli
-from .storing import find_store, read_through_store
+from .storing import distribution_of, find_store, read_through_store
 from .surface import BrainScoreSurface
 
 __all__ = ["ActivationsExtractor"]
@@ -72,6 +72,7 @@ class ActivationsExtractor(BrainScoreSurface):
         self.batch_size = batch_size
         self._preprocessing: Preprocess | None = None if preprocessing is None else as_preprocessing(preprocessing)
         self.weights_files: tuple[WeightsFile, ...] = ()  # for plans; the registry knows them
+        self.origin: Any = None  # how another process makes it again; the registry knows that, too
         self._last_report: RunReport | None = None
         self._warned_of: set[str] = set()
 
@@ -89,6 +90,8 @@ class ActivationsExtractor(BrainScoreSurface):
         reduce: Any = None,
         store: Any = None,
         memory: str | int | None = None,
+        engine: Any = None,
+        workers: int | None = None,
     ) -> Any:
         """Run stimuli through the model and return the labelled values of layers.
 
@@ -119,7 +122,12 @@ class ActivationsExtractor(BrainScoreSurface):
             Keep the values there, and read them from there if they are the very same; the result is then read when it
             is used. Default: the environment variable ``BRAIN_ADAPTERS_STORE``, else nothing is kept; False, too.
         memory : str or int, optional
-            The most that this process may take, as ``"4GB"`` or in bytes.
+            The most that this process, or each worker, may take, as ``"4GB"`` or in bytes.
+        engine : str or Engine, optional
+            Who computes what the store lacks: ``"local"`` (processes), ``"ray"``, ``"dask"``, ``"torchrun"``,
+            ``"slurm"``, or an object of `adapters.engines`. Default: this process.
+        workers : int, optional
+            How many, with ``engine``. Default: one per GPU that is seen, else a few.
 
         Returns
         -------
@@ -138,10 +146,13 @@ class ActivationsExtractor(BrainScoreSurface):
             If the model raises; it is restored to how it was found.
         BudgetError
             If the result does not fit into memory.
+        EngineError
+            If workers cannot finish; what they finished stays in the store.
         """
         place, watch = find_store(store), Stopwatch()
         fits = None if place is None else place.root / "v1" / "fits"
         reduce = fitted_for(reduce, self, layers, calls=calls, folder=fits)
+        who = distribution_of(engine, workers, place, origin=self.origin, reduce=reduce)
         n_trials = number_of_trials if require_variance else 1
         with watch.stage("prepare"):
             call = self._resolve(
@@ -150,7 +161,7 @@ class ActivationsExtractor(BrainScoreSurface):
             if require_variance:
                 call = replace(call, shifts=self._shifts(n_trials, call.image_shape))
         if place is not None:
-            assembly, self._last_report = read_through_store(call, place, watch, memory=memory)
+            assembly, self._last_report = read_through_store(call, place, watch, memory=memory, distribution=who)
         else:
             if not call.hooks:
                 self._plan(call, memory=memory).require_fit()

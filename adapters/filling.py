@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,10 @@ from .errors import StimulusError
 from .running import Stopwatch
 from .store import Entry, LayerRecord, ShardWriter
 
-__all__ = ["StorePass"]
+__all__ = ["StorePass", "jobs_for", "n_rows_of"]
+
+Job = tuple[tuple[LayerRecord, ...], list[int]]
+"""Layers that are computed together, and the shards that lack them."""
 
 
 @dataclass
@@ -41,7 +44,13 @@ class StorePass:
     writer: ShardWriter
     watch: Stopwatch
 
-    def run(self, shards: Sequence[int], advance: Callable[[int], Any]) -> None:
+    def run(
+        self,
+        shards: Sequence[int],
+        advance: Callable[[int], Any],
+        *,
+        starting: Callable[[int], Any] = lambda shard: None,
+    ) -> None:
         """Compute shards, in order, each as if it were the only one.
 
         Parameters
@@ -50,6 +59,8 @@ class StorePass:
             Which.
         advance : callable
             Is told how many more images are done.
+        starting : callable
+            Is told of each shard before it is begun.
         """
         call, n_trials = self.call, self.call.presented.n_trials
         blocks = [self.entry.rows_of(shard) for shard in shards]
@@ -62,12 +73,39 @@ class StorePass:
             first, last = last, last + (block.stop - block.start) // n_trials
             rows = _Rows(self.writer, n_trials, block.start)
             run = call.run(rows, item_rows, self.watch, names=sizes, is_bound=True)
+            starting(shard)
             self.writer.begin(shard, self.records)
             run.execute(batches.until(last), call.image_shape, advance)
             left_out = {int(items[at]): error for at, error in decoder.skipped.items() if first <= at < last}
             with self.watch.stage("write"):
                 rows.fill_up(block.stop, sizes)
                 self.writer.finish(_by_row(left_out, n_trials))
+
+
+def jobs_for(missing: Mapping[int, Sequence[LayerRecord]], passes: Sequence[Sequence[str]]) -> list[Job]:
+    """Put shards that lack the same layers together, pass by pass.
+
+    Parameters
+    ----------
+    missing : mapping of int to sequence of LayerRecord
+        What each shard lacks.
+    passes : sequence of sequence of str
+        Requests that may be read together.
+    """
+    jobs: list[Job] = []
+    for names in map(set, passes):
+        groups: dict[tuple[str, ...], Job] = {}
+        for shard in sorted(missing):
+            wanted = tuple(record for record in missing[shard] if record.requested in names)
+            if wanted:
+                groups.setdefault(tuple(record.digest for record in wanted), (wanted, []))[1].append(shard)
+        jobs += groups.values()
+    return jobs
+
+
+def n_rows_of(entry: Entry, shards: Iterable[int]) -> int:
+    """Return how many rows some shards have."""
+    return sum(entry.rows_of(shard).stop - entry.rows_of(shard).start for shard in shards)
 
 
 def _by_row(skipped: Mapping[int, StimulusError], n_trials: int) -> dict[int, str]:

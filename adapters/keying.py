@@ -26,7 +26,7 @@ from .store.layout import StorageType
 __all__ = ["layer_records", "model_key", "presentations_of", "recipe_of", "row_map_of"]
 
 
-def recipe_of(call: Call, *, policy: Policy = "exact") -> dict[str, Any]:
+def recipe_of(call: Call, *, policy: Policy = "exact", stimuli: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return all that the values of any layer depend on, as plain data.
 
     Parameters
@@ -35,6 +35,8 @@ def recipe_of(call: Call, *, policy: Policy = "exact") -> dict[str, Any]:
         What is asked for.
     policy : {'exact', 'portable'}
         Whether device, driver and batch size count, which change no more than the last bits.
+    stimuli : mapping, optional
+        What `stimuli_recipe` says of the stimuli, where that is known already.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def recipe_of(call: Call, *, policy: Policy = "exact") -> dict[str, Any]:
         "model": model_recipe(call.adapter, call.image_shape),
         "preprocessing": preprocessing_recipe(call.preprocess),
         "image_shape": list(call.image_shape),
-        "stimuli": stimuli_recipe(call.presented.items),
+        "stimuli": stimuli_recipe(call.presented.items) if stimuli is None else stimuli,
         "trials": trials,
         "numerics": numerics_recipe(call.adapter, batch_size=call.batch_size, policy=policy),
     }

@@ -42,7 +42,7 @@ class _Kept:
         )
 
 
-def probe(call: Call, entry: Entry, records: Sequence[LayerRecord]) -> None:
+def probe(call: Call, entry: Entry, records: Sequence[LayerRecord], *, sets_aside: bool = True) -> None:
     """Compare the first batch of an entry with the model's answer, once per process, entry and layer.
 
     Parameters
@@ -53,6 +53,8 @@ def probe(call: Call, entry: Entry, records: Sequence[LayerRecord]) -> None:
         Where values of it are.
     records : sequence of LayerRecord
         Those of its layers whose first rows are stored.
+    sets_aside : bool
+        Whether an entry with other values is moved away: not while others are at work in it.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def probe(call: Call, entry: Entry, records: Sequence[LayerRecord]) -> None:
         for rows, batch in kept.trials:
             stored = entry.read(record, rows)
             if not _same(stored, batch[record.requested].astype(stored.dtype)):
-                _refuse(call, entry, record, stored, batch[record.requested])
+                _refuse(call, entry, record, stored, batch[record.requested], sets_aside=sets_aside)
         _COMPARED.add((entry.key, record.digest))
 
 
@@ -87,13 +89,20 @@ def _same(stored: np.ndarray, computed: np.ndarray) -> bool:
     return bool(np.allclose(stored, computed, rtol=0, atol=_TOLERANCE * float(largest), equal_nan=True))
 
 
-def _refuse(call: Call, entry: Entry, record: LayerRecord, stored: np.ndarray, computed: np.ndarray) -> None:
+def _refuse(
+    call: Call, entry: Entry, record: LayerRecord, stored: np.ndarray, computed: np.ndarray, *, sets_aside: bool
+) -> None:
     differing = int((np.abs(stored - computed) > 0).any(1).sum())
-    place = entry.path.parents[1] / "set-aside" / f"{entry.key}-{secrets.token_hex(4)}"
-    place.parent.mkdir(exist_ok=True)
-    entry.path.rename(place)
+    advice = f"Remove it with: brain-adapters cache rm {entry.key[:12]}"
+    if sets_aside:
+        place = entry.path.parents[1] / "set-aside" / f"{entry.key}-{secrets.token_hex(4)}"
+        place.parent.mkdir(exist_ok=True)
+        entry.path.rename(place)
+        advice = (
+            f"The entry was moved to {place}; call again to compute it anew, and please report what you had changed."
+        )
     raise StaleEntryError(
         f"Layer {record.requested!r} of {call.identifier} gives other values now than entry {entry.key[:12]} holds "
         f"({differing} of {len(stored)} probed rows differ). Something that changes values is in no part of the key. "
-        f"The entry was moved to {place}; call again to compute it anew, and please report what you had changed."
+        f"{advice}"
     )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .budgeting import plan_of
 from .calls import Call, read_into_memory
 from .errors import BudgetError, StimulusError, listing, warn
-from .filling import StorePass
+from .filling import StorePass, jobs_for, n_rows_of
 from .fingerprints import NotFingerprintable, key_of
 from .keying import layer_records, presentations_of, recipe_of, row_map_of
 from .memory import format_bytes
@@ -22,9 +24,12 @@ from .planning import Plan, RunReport, queue_bytes
 from .probing import probe, trust
 from .run_cards import run_card
 from .running import BatchTooLargeError, Stopwatch
-from .store import ActivationStore, Entry, EntryNotFoundError, LayerRecord
+from .store import ActivationStore, Entry, EntryNotFoundError, LayerRecord, StoreMismatchError
 
-__all__ = ["ENVIRONMENT_VARIABLE", "find_store", "read_through_store"]
+if TYPE_CHECKING:
+    from .engines.driving import Distribution
+
+__all__ = ["ENVIRONMENT_VARIABLE", "distribution_of", "find_store", "read_through_store"]
 
 ENVIRONMENT_VARIABLE = "BRAIN_ADAPTERS_STORE"
 
@@ -55,8 +60,55 @@ def find_store(given: Any) -> ActivationStore | None:
     )
 
 
+def distribution_of(
+    engine: Any, n_workers: int | None, store: ActivationStore | None, *, origin: Any, reduce: Any
+) -> Distribution | None:
+    """Return how a call is to be distributed; None where this process does it.
+
+    Parameters
+    ----------
+    engine : str or Engine, optional
+        As the user gave it.
+    n_workers : int, optional
+        How many.
+    store : ActivationStore, optional
+        Where the values go.
+    origin, reduce
+        As for `Distribution`.
+
+    Raises
+    ------
+    ValueError
+        If there is no store, or no engine for the workers.
+    EngineError
+        If this process is a worker itself.
+    """
+    if engine is None:
+        if n_workers is not None:
+            raise ValueError(f"workers={n_workers} came without an engine. Pass engine='local' for processes here.")
+        return None
+    if store is None:
+        raise ValueError(
+            f"engine={engine!r} came without a store: workers leave what they compute there. Pass store='folder', on a "
+            f"file system that all workers share."
+        )
+    from .engines.choosing import engine_named
+    from .engines.driving import Distribution
+    from .engines.working import require_no_worker
+
+    require_no_worker()
+    if n_workers is not None and (isinstance(n_workers, bool) or not isinstance(n_workers, int) or n_workers < 1):
+        raise ValueError(f"workers={n_workers!r} is no number of workers. Use a whole number, 1 or more.")
+    return Distribution(engine_named(engine), n_workers, origin, reduce)
+
+
 def read_through_store(
-    call: Call, store: ActivationStore, watch: Stopwatch, *, memory: str | int | None = None
+    call: Call,
+    store: ActivationStore,
+    watch: Stopwatch,
+    *,
+    memory: str | int | None = None,
+    distribution: Distribution | None = None,
 ) -> tuple[Any, RunReport]:
     """Compute what the store does not have, and return the labelled values, read when they are used, and a report.
 
@@ -68,7 +120,7 @@ def read_through_store(
         try:
             plan = plan_of(call, memory=memory, store=store)
             plan.require_fit()
-            return _Stored(replace(call, batch_size=plan.batch_size), store, plan, watch).read()
+            return _Stored(replace(call, batch_size=plan.batch_size), store, plan, watch, distribution).read()
         except NotFingerprintable as error:
             reason = str(error)
         except BatchTooLargeError as error:
@@ -76,6 +128,8 @@ def read_through_store(
                 raise
             warn(f"{error} The run starts again with that; it is kept apart from what larger batches gave.")
             call = replace(call, batch_size=error.smaller)
+    if distribution is not None:
+        raise StoreMismatchError(f"engine= needs values that can be kept in {store.root}, and these cannot: {reason}")
     warn(f"Nothing of this call is kept in {store.root}: {reason}")
     return read_into_memory(call, watch)
 
@@ -97,6 +151,7 @@ class _Stored:
     store: ActivationStore
     plan: Plan
     watch: Stopwatch
+    distribution: Distribution | None = None
 
     def read(self) -> tuple[Any, RunReport]:
         """Compute what is missing; read all of it."""
@@ -107,13 +162,17 @@ class _Stored:
             entry.add_layers(records)
             call = self.call
             missing = entry.missing(records)
-        if len(missing) < entry.n_shards or any(len(each) < len(records) for each in missing.values()):
+        is_some_there = len(missing) < entry.n_shards or any(len(each) < len(records) for each in missing.values())
+        if is_some_there and not (missing and self.distribution):  # workers look themselves, each on its device
             with self.watch.stage("probe"):
                 probe(call, entry, [record for record in records if not _lacks(missing, 0, record)])
         if missing:
             self._require_room(entry, missing)
-            self._compute(entry, missing)
-            trust(entry, missing.get(0, ()))
+            if self.distribution is None:
+                self._compute(entry, missing)
+                trust(entry, missing.get(0, ()))
+            else:
+                self._distribute(entry, records, missing, self.distribution)
         skipped = {row // call.presented.n_trials: reason for row, reason in entry.skipped().items()}
         if skipped and call.on_error == "raise":  # a call before this one was told to leave them out
             raise StimulusError(next(iter(skipped.values())))
@@ -138,7 +197,7 @@ class _Stored:
     def _require_room(self, entry: Entry, missing: Mapping[int, Sequence[LayerRecord]]) -> None:
         """Refuse what will not fit onto the disk; compressed layers may, whatever their size."""
         needed = sum(
-            _n_rows(entry, [shard]) * record.n_units * record.numpy_dtype.itemsize
+            n_rows_of(entry, [shard]) * record.n_units * record.numpy_dtype.itemsize
             for shard, records in missing.items()
             for record in records
             if entry.compression_of(record) == "none"
@@ -152,46 +211,45 @@ class _Stored:
             )
 
     def _compute(self, entry: Entry, missing: Mapping[int, Sequence[LayerRecord]]) -> None:
-        n_trials = self.call.presented.n_trials
-        jobs = [
-            (shards, records)
-            for names in self.plan.passes
-            for records, shards in _by_layers(missing, set(names)).items()
-        ]
-        n_images = sum(_n_rows(entry, shards) // n_trials for shards, _ in jobs)
-        largest = max(4 * entry.batch_rows * sum(record.n_units for record in records) for _, records in jobs)
+        jobs = jobs_for(missing, self.plan.passes)
+        n_images = sum(n_rows_of(entry, shards) for _, shards in jobs) // self.call.presented.n_trials
+        largest = max(4 * entry.batch_rows * sum(record.n_units for record in records) for records, _ in jobs)
         with (
             self.call.advancing(n_images) as advance,
             entry.writer(queue_bytes=queue_bytes(largest)) as writer,
         ):
-            for shards, records in jobs:
+            for records, shards in jobs:
                 StorePass(self.call, entry, records, writer, self.watch).run(shards, advance)
             with self.watch.stage("write"):
                 writer.flush()
         entry.write_run_card(run_card(self.call, self.plan, self.watch, n_images, writer.n_bytes))
 
+    def _distribute(
+        self,
+        entry: Entry,
+        records: Sequence[LayerRecord],
+        missing: Mapping[int, Sequence[LayerRecord]],
+        distribution: Distribution,
+    ) -> None:
+        from .engines.driving import distribute
+        from .engines.extraction import Extraction
+        from .store.attempts import Attempts
+
+        call, attempts = self.call, Attempts(entry, f"{int(time.time())}-{secrets.token_hex(8)}")
+        n_images = sum(n_rows_of(entry, shards) for _, shards in jobs_for(missing, self.plan.passes))
+        extraction = Extraction(call, entry, records, self.plan.passes, attempts)
+        with (
+            self.watch.stage("workers"),
+            entry.lease(),
+            call.advancing(n_images // call.presented.n_trials) as advance,
+        ):
+            outcome = distribute(extraction, self.store, distribution, advance)
+        card = run_card(call, self.plan, self.watch, outcome.n_images, outcome.n_bytes)
+        entry.write_run_card({**card, "engine": type(distribution.engine).__name__, "workers": outcome.to_dict()})
+
 
 def _lacks(missing: Mapping[int, Sequence[LayerRecord]], shard: int, record: LayerRecord) -> bool:
     return any(each.digest == record.digest for each in missing.get(shard, ()))
-
-
-def _by_layers(
-    missing: Mapping[int, Sequence[LayerRecord]], names: set[str]
-) -> dict[tuple[LayerRecord, ...], list[int]]:
-    """Group shards by which of the named layers they lack."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    records: dict[tuple[str, ...], tuple[LayerRecord, ...]] = {}
-    for shard in sorted(missing):
-        wanted = tuple(record for record in missing[shard] if record.requested in names)
-        if wanted:
-            key = tuple(record.digest for record in wanted)
-            records[key] = wanted
-            groups.setdefault(key, []).append(shard)
-    return {records[key]: shards for key, shards in groups.items()}
-
-
-def _n_rows(entry: Entry, shards: Sequence[int]) -> int:
-    return sum(entry.rows_of(shard).stop - entry.rows_of(shard).start for shard in shards)
 
 
 def _labelled(call: Call, entry: Entry, records: Sequence[LayerRecord]) -> tuple[Any, int]:

@@ -174,6 +174,7 @@ class ModelEntry:
             )
         extractor.set_visual_degrees(self.visual_degrees)
         extractor.weights_files = tuple(each.describe() for each in self.weights)
+        extractor.origin = self.source.origin(self.identifier)
         return extractor
 
     def _freeze_strings(self, option: str, expected: str) -> None:

@@ -51,6 +51,14 @@ class Source:
         return _is_typed(self.registering_file)
 
 
+    def origin(self, identifier: str) -> tuple[str, dict[str, str]] | None:
+        """Return what another process imports and calls to make a registered model again; None for a typed one."""
+        if self.is_interactive:
+            return None
+        arguments = {"identifier": identifier, "module": self.registering_module, "file": self.registering_file}
+        return "registry.remaking:remake", arguments
+
+
 def source_of(function: Callable[..., Any]) -> Source:
     """Return where a function or class is written, below whatever decorators it carries.
 

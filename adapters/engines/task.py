@@ -43,6 +43,8 @@ class Receipt:
         Name of the error's class.
     is_final : bool
         Whether another attempt would end in the same way.
+    is_refusal : bool
+        Whether the worker could not even begin: the model cannot be built there, or is another one there.
     """
 
     shard: int
@@ -54,6 +56,7 @@ class Receipt:
     error: str = ""
     kind: str = ""
     is_final: bool = False
+    is_refusal: bool = False
 
     def to_json(self) -> str:
         """Return it as one line of JSON."""

@@ -13,7 +13,7 @@ from types import TracebackType
 from ..errors import AdapterError
 from .task import EngineError, Receipt, Task, Work
 
-__all__ = ["WORKER_VARIABLE", "Worker", "require_no_worker", "worker_name"]
+__all__ = ["WORKER_VARIABLE", "Worker", "failure", "require_no_worker", "worker_name"]
 
 WORKER_VARIABLE = "BRAIN_ADAPTERS_WORKER"
 """Set while a process is a worker."""
@@ -49,7 +49,7 @@ class Worker:
     """
 
     def __init__(self, task: Task) -> None:
-        self._task, self._name = task, worker_name()
+        self._task = task
         self._context: AbstractContextManager[Work] | None = None
         self._work: Work | None = None
         self._before: str | None = None
@@ -67,7 +67,8 @@ class Worker:
                 if left:
                     raise EngineError(f"Task {self._task.label!r} ended without a word on shard {left[0]}.")
             except Exception as error:
-                yield self._failure(left.pop(0), error, time.perf_counter() - start)
+                is_refusal = self._work is None
+                yield failure(left.pop(0), error, time.perf_counter() - start, is_refusal=is_refusal)
 
     def __enter__(self) -> Worker:
         self._before = os.environ.get(WORKER_VARIABLE)
@@ -93,12 +94,31 @@ class Worker:
             self._work, self._context = context.__enter__(), context
         return self._work
 
-    def _failure(self, shard: int, error: Exception, seconds: float) -> Receipt:
-        # What we wrote ourselves says what to do and stays true; a disk or a network may be there again the next time.
-        is_final = isinstance(error, AdapterError) and not isinstance(error, OSError)
-        said = str(error) if isinstance(error, AdapterError) else _described(error)
-        kind = type(error).__name__
-        return Receipt(shard, self._name, seconds, error=said, kind=kind, is_final=is_final or self._work is None)
+
+def failure(shard: int, error: Exception, seconds: float = 0.0, *, is_refusal: bool = False) -> Receipt:
+    """Return the receipt of a shard that was not done.
+
+    Parameters
+    ----------
+    shard : int
+        Which.
+    error : Exception
+        Why. One of ours is final, unless it is of the disk: what we wrote stays true, and a disk may be back soon.
+    seconds : float
+        How long it took.
+    is_refusal : bool
+        Whether the worker could not even begin.
+    """
+    is_ours = isinstance(error, AdapterError)
+    return Receipt(
+        shard,
+        worker_name(),
+        seconds,
+        error=str(error) if is_ours else _described(error),
+        kind=type(error).__name__,
+        is_final=is_refusal or (is_ours and not isinstance(error, OSError)),
+        is_refusal=is_refusal,
+    )
 
 
 def _described(error: Exception) -> str:

@@ -103,15 +103,25 @@ class Entry:
         """
         self._placed.add(layers)
 
-    def missing(self, layers: Sequence[LayerRecord]) -> dict[int, list[LayerRecord]]:
+    def missing(
+        self, layers: Sequence[LayerRecord], shards: Iterable[int] | None = None
+    ) -> dict[int, list[LayerRecord]]:
         """Return the shards that have to be computed, each with the layers that it lacks.
 
         What exists is what commit records name and what has the size that they say.
+
+        Parameters
+        ----------
+        layers : sequence of LayerRecord
+            Which layers are wanted.
+        shards : iterable of int, optional
+            Where to look; by default in all.
         """
         self.commits.refresh()
         for layer in layers:
             self._placed.look_up(layer)
-        lacking = {shard: [layer for layer in layers if not self._has(layer, shard)] for shard in range(self.n_shards)}
+        wanted = range(self.n_shards) if shards is None else shards
+        lacking = {shard: [layer for layer in layers if not self._has(layer, shard)] for shard in wanted}
         return {shard: each for shard, each in lacking.items() if each}
 
     def complete(self, layers: Sequence[LayerRecord] | None = None) -> bool:

@@ -168,6 +168,15 @@ class ActivationStore:
                 found.append((entry.last_used, key, entry))
         return [entry for *_, entry in sorted(found)]
 
+    def settings(self) -> dict[str, Any]:
+        """Return what another process passes to open the same store, as data."""
+        return {
+            "compression": self._compression,
+            "dtype": self.dtype,
+            "policy": self.policy,
+            "writers": self._writers,
+        }
+
     def to_xarray(
         self, key: str | None = None, layers: str | Sequence[str] | None = None, *, partial: bool = False
     ) -> xr.DataArray:

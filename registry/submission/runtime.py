@@ -19,13 +19,13 @@ __all__ = ["FETCHING_DISTRIBUTIONS", "runtime_distributions", "runtime_files"]
 FETCHING_DISTRIBUTIONS = frozenset(("certifi", "filelock", "pooch", "tqdm"))
 
 _FOLDER = PurePosixPath("runtime")
-_LEFT_OUT = {"adapters": ("testing",), "registry": ("clean", "submission")}
+_LEFT_OUT = {"adapters": ("engines", "testing"), "registry": ("clean", "submission")}
 _DOCUMENTATION = b'"""The part of brain-adapters that runs a model, as it was when the submission was written."""\n'
 
 
 @lru_cache(maxsize=1)
 def runtime_files() -> dict[PurePosixPath, bytes]:
-    """Return the files of the runtime: all of ``adapters`` and ``registry`` but what tests or packages models.
+    """Return the files of the runtime: all of ``adapters`` and ``registry`` but what tests, distributes or packages.
 
     Returns
     -------
