@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .errors import BudgetError
+from .forecasting import Forecast
 from .memory import format_bytes
 
 __all__ = ["LayerCost", "Plan", "RunReport", "WeightsFile", "queue_bytes"]
@@ -100,6 +101,8 @@ class Plan:
         Which layers are read together; every image goes through the model once for each.
     store : str, optional
         Where the values go; None keeps them in memory.
+    forecast : Forecast, optional
+        What it will take on some workers, where that was asked.
     """
 
     model: str
@@ -114,6 +117,7 @@ class Plan:
     widest: int = 0
     passes: tuple[tuple[str, ...], ...] = ()
     store: str | None = None
+    forecast: Forecast | None = field(default=None, compare=False)
 
     @property
     def n_neuroids(self) -> int:
@@ -193,6 +197,7 @@ class Plan:
             f"  result {format_bytes(self.total_bytes)}, peak {format_bytes(self.peak_bytes)}, free {free}, "
             f"disk {format_bytes(self.disk_bytes)}: {'fits' if self.fits else 'DOES NOT FIT'}"
         )
+        lines += [f"  {line}" for line in str(self.forecast or "").splitlines()]
         return "\n".join(lines)
 
 

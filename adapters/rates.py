@@ -1,4 +1,4 @@
-"""Measure what a worker and the disk do on this machine: a few batches of the stimuli, and a few durable writes."""
+"""Measure what a worker does on this machine, with a few batches of the stimuli, and what the store's disk takes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,21 +20,19 @@ from .calls import Call
 from .decoding import Batch
 from .errors import StimulusError
 from .forecasting import Forecast, Rates, forecast
-from .planning import Plan
+from .planning import Plan, queue_bytes
 from .running import Stopwatch
-from .store.errors import writing_to
 from .store.layout import rows_per_shard
+from .store.scratch import Scratch, disk_rate
 
 if TYPE_CHECKING:
     from .store import ActivationStore
 
-__all__ = ["disk_rate", "forecast_of", "model_rate"]
+__all__ = ["forecast_of", "model_rate"]
 
-_SECONDS = 2.0  # for all passes, beside what warms up
+_SECONDS = 4.0  # for all passes, beside what warms up
 _FEW, _MOST = 4, 200  # images that tell how large a batch there is time for; batches at most
 _FILLING = 3  # batches until decoding is no further ahead of the model than it will stay
-_WRITERS, _PROBE_BYTES, _FILE_BYTES = 4, 2**20, 16 * 2**20
-_MOST_SECONDS_OF_DISK = 3.0
 _SHARD_BYTES = 512 * 2**20
 
 
@@ -70,15 +65,17 @@ def forecast_of(call: Call, plan: Plan, store: ActivationStore | None, n_workers
     n_images, image_bytes = plan.n_images, float(size * plan.n_neuroids)
     of = functools.partial(forecast, n_images=n_images, shard_images=shard_rows, image_bytes=image_bytes)
     of(n_workers, Rates(1.0))  # refuses before anything is measured
-    rate, warm_up = model_rate(replace(call, batch_size=plan.batch_size), plan.passes)
+    rate, warm_up = model_rate(replace(call, batch_size=plan.batch_size), plan.passes, store)
     startup = warm_up + _import_seconds(call.adapter.imports)
     if store is None:
         return of(1, Rates(rate, None, startup))
     return of(n_workers, Rates(rate, disk_rate(store.root), startup))
 
 
-def model_rate(call: Call, passes: Sequence[Sequence[str]]) -> tuple[float, float]:
-    """Time some batches on their way from files to the host, each stage ahead of the next as in a run.
+def model_rate(
+    call: Call, passes: Sequence[Sequence[str]], store: ActivationStore | None = None
+) -> tuple[float, float]:
+    """Time some batches on their way from files to the store's threads, each stage ahead of the next as in a run.
 
     Nothing stays of it: model and random states are as found, and the values go nowhere.
 
@@ -88,6 +85,8 @@ def model_rate(call: Call, passes: Sequence[Sequence[str]]) -> tuple[float, floa
         What is asked for.
     passes : sequence of sequence of str
         Which layers are read together. Passes for which no time is left count like the others.
+    store : ActivationStore, optional
+        Where the values would go.
 
     Returns
     -------
@@ -106,46 +105,56 @@ def model_rate(call: Call, passes: Sequence[Sequence[str]]) -> tuple[float, floa
     stop = time.perf_counter() + _SECONDS
     with _random_state_kept():
         for names in reversed(passes):  # late layers take longest
-            found.append(_timed_pass(call, names, _SECONDS / len(passes)))
+            found.append(_PassTimer(call, names, store).seconds(_SECONDS / len(passes)))
             if time.perf_counter() > stop:
                 break
     seconds, warm_up = (sum(each) * len(passes) / len(found) for each in zip(*found, strict=True))
     return 1 / max(seconds, 1e-9), warm_up
 
 
-def disk_rate(folder: Path) -> float:
-    """Return the bytes per second that a folder's disk takes, in four files at a time, each waited for.
+class _PassTimer:
+    """Times one pass; takes its values, which a store's threads then write to nowhere."""
 
-    The files have no name, so that nothing stays of them, whatever happens; a folder that is not there is not made.
+    def __init__(self, call: Call, names: Sequence[str], store: ActivationStore | None) -> None:
+        self._call, self._names, self._store = call, names, store
+        self._scratch: Scratch | None = None
 
-    Raises
-    ------
-    StoreWriteError
-        If the disk refuses.
-    """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    data = np.random.default_rng(0).bytes(_FILE_BYTES)  # which no file system can make smaller
-    with writing_to(folder), ThreadPoolExecutor(_WRITERS) as pool:
-        rate = 0.0
-        for size in (_PROBE_BYTES, _FILE_BYTES):
-            if rate and _WRITERS * size / rate > _MOST_SECONDS_OF_DISK:
+    def seconds(self, budget: float) -> tuple[float, float]:
+        """Return seconds per image, and what the first batches took longer."""
+        call, few = self._call, min(_FEW, self._call.batch_size)
+        rows = np.zeros((call.batch_size, call.presented.n_trials), int)
+        run = call.run(self, rows, Stopwatch(), names=self._names)
+        with ExitStack() as stack:
+            if self._store is not None:
+                n_bytes = 4 * rows.size * sum(int(np.prod(call.shapes[name])) for name in self._names)
+                scratch = Scratch(self._store.root, dtype=self._store.dtype, queue_bytes=queue_bytes(n_bytes))
+                self._scratch = stack.enter_context(scratch)
+            feed = stack.enter_context(run.opened(call.image_shape))
+            with closing(_sample(call, few)) as batches:
+                cold, warm = (_seconds_of(feed, batch) for batch in islice(batches, 2))
+            fitting = int(few * budget / (2 * _FILLING * max(warm, 1e-9)))
+            with closing(_sample(call, min(max(few, fitting), call.batch_size))) as batches:
+                first, *_ = [_seconds_of(feed, batch) for batch in islice(batches, _FILLING)]
+                per_image, per_batch = self._steady(feed, batches, budget / 2)
+        return per_image / call.presented.n_trials, max(first - per_batch, cold - warm, 0.0)
+
+    def _steady(self, feed: Callable[[Batch], None], batches: Iterator[Batch], budget: float) -> tuple[float, float]:
+        """Return seconds per image and per batch when every stage is busy."""
+        n_images = n_batches = 0
+        self._flush()
+        start = time.perf_counter()
+        for batch in batches:
+            feed(batch)
+            n_images, n_batches = n_images + len(batch.positions), n_batches + 1
+            if time.perf_counter() > start + budget:
                 break
-            start = time.perf_counter()
-            list(pool.map(functools.partial(_write_nameless, there), [memoryview(data)[:size]] * _WRITERS))
-            rate = _WRITERS * size / (time.perf_counter() - start)
-    return rate
+        self._flush()
+        seconds = time.perf_counter() - start
+        return seconds / n_images, seconds / n_batches
 
-
-def _write_nameless(folder: Path, data: memoryview) -> None:
-    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        view = data
-        while view.nbytes:
-            view = view[file.write(view) :]
-        os.fsync(file.fileno())
-
-
-class _Nowhere:
-    """Takes values, and keeps nothing."""
+    def _flush(self) -> None:
+        if self._scratch is not None:
+            self._scratch.flush()
 
     def offer(self, rows: np.ndarray) -> None:
         """Offer nothing."""
@@ -153,30 +162,9 @@ class _Nowhere:
     def write(
         self, rows: np.ndarray, batch: Mapping[str, np.ndarray], offered: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        """Let them go."""
-
-
-def _timed_pass(call: Call, names: Sequence[str], budget: float) -> tuple[float, float]:
-    """Return seconds per image of one pass, and what its first batches took longer."""
-    n_trials = call.presented.n_trials
-    rows = np.zeros((call.batch_size, n_trials), int)
-    run = call.run(_Nowhere(), rows, Stopwatch(), names=names)
-    few = min(_FEW, call.batch_size)
-    with run.opened(call.image_shape) as feed:
-        with closing(_sample(call, few)) as batches:
-            cold, warm = (_seconds_of(feed, batch) for batch in islice(batches, 2))
-        fitting = int(budget / (2 * _FILLING) * few / max(warm, 1e-9))
-        with closing(_sample(call, min(max(few, fitting), call.batch_size))) as batches:
-            first, *_ = [_seconds_of(feed, batch) for batch in islice(batches, _FILLING)]
-            n_images, n_batches, start = 0, 0, time.perf_counter()
-            while not n_batches or time.perf_counter() < start + budget / 2:
-                batch = next(batches, None)
-                if batch is None:
-                    break
-                feed(batch)
-                n_images, n_batches = n_images + len(batch.positions), n_batches + 1
-            seconds = time.perf_counter() - start
-    return seconds / (n_images * n_trials), max(first - seconds / n_batches, cold - warm, 0.0)
+        """Take the values of a batch."""
+        if self._scratch is not None:
+            self._scratch.append(batch)
 
 
 def _seconds_of(feed: Callable[[Batch], None], batch: Batch) -> float:

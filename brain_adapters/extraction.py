@@ -17,6 +17,7 @@ from adapters.stimuli import as_stimuli
 from .advice import for_command_line, without_skip_advice
 from .boundary import reports_errors
 from .browsing import AsJson, build_extractor
+from .distributing import EngineName, chosen_engine, script_for
 from .lookup import ModelArgument, find_model
 from .streams import output_on_stderr
 from .writing import OutputError, check_output, complete_file, write_assembly
@@ -53,7 +54,22 @@ def extract_command(
     reduce: Annotated[
         Reduce | None, typer.Option(help="What is done to each layer before it leaves the device.")
     ] = None,
-    memory: Annotated[str | None, typer.Option(help="The most that the process may take: 4GB.", metavar="SIZE")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="The most that the process, or each worker, may take: 4GB.", metavar="SIZE")
+    ] = None,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="Who computes what the store lacks; default: this process.")
+    ] = None,
+    engine_options: Annotated[
+        list[str] | None,
+        typer.Option("--engine-option", metavar="NAME=VALUE", help="Of the engine, or of sbatch: partition=gpu."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="How many workers; with --dry-run the forecast is for so many.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would cost; with --engine slurm, write the script.")
+    ] = False,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out files that are no images, and list them.")
     ] = False,
@@ -66,12 +82,21 @@ def extract_command(
     appears when it is complete: a run that fails leaves nothing, and leaves what was there before. A store keeps what
     an interrupted run has done, and the same command does the rest.
     """
-    if out is None and store is None:
+    if out is None and store is None and not dry_run:
         raise OutputError("Nobody said where the activations go. Pass --out FILE, --store FOLDER, or both.")
+    distributor = chosen_engine(engine, engine_options or [])
+    if distributor is not None and store is None:
+        raise OutputError("Workers leave what they compute in a store that all of them see. Pass --store FOLDER, too.")
+    if workers is not None and distributor is None and not dry_run:
+        raise OutputError(f"--workers {workers} came without --engine. Pass --engine local for processes here.")
     if out is not None:
         check_output(out, force=force)
     paths = stimulus_paths(stimuli)
-    options = {"reduce": None if reduce is None else reduce.value, "store": store or False, "memory": memory}
+    options: dict[str, Any] = {
+        "reduce": None if reduce is None else reduce.value,
+        "store": store or False,
+        "memory": memory,
+    }
     with output_on_stderr():
         identifier = find_model(model)
         extractor = build_extractor(identifier)
@@ -80,10 +105,18 @@ def extract_command(
         wanted = (
             extractor.resolve_layers(layers) if layers else registry.get_entry(identifier).resolved_layers(extractor)
         )
-        plan = extractor.plan(paths, wanted, **options)
+        plan = extractor.plan(paths, wanted, **options, workers=workers if dry_run else None)
+        on_error: OnError = "skip" if skip_unreadable else "raise"
+        if distributor is not None:
+            options |= {"engine": distributor, "workers": workers}
+        if dry_run:
+            answer = script_for(extractor, paths, wanted, on_error=on_error, **options) or str(plan)
+    if dry_run:
+        typer.echo(for_command_line(answer) if answer == str(plan) else answer)
+        return
+    with output_on_stderr():
         typer.echo(for_command_line(str(plan)), err=True)
         plan.require_fit()
-        on_error: OnError = "skip" if skip_unreadable else "raise"
         if out is None:
             activations = _resumable(extractor, paths, wanted, on_error=on_error, **options)
         else:

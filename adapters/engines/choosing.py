@@ -20,13 +20,15 @@ ENGINES = {
 """Module and class of each engine that has a name; imported when it is asked for."""
 
 
-def engine_named(given: Any) -> Engine:
+def engine_named(given: Any, **options: Any) -> Engine:
     """Return the engine that is meant.
 
     Parameters
     ----------
     given : str or Engine
         A name of `ENGINES`, for the engine with its defaults; or an object with a method ``run``.
+    **options
+        Of the engine that is meant by a name, other than its defaults; an object has its own.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def engine_named(given: Any) -> Engine:
                 f"{', '.join(map(repr, ENGINES))}; or an object with a method run.".replace("  ", " ")
             )
         module, name = ENGINES[given]
-        engine = getattr(importlib.import_module(f"..{module}", __name__), name)()
+        engine = getattr(importlib.import_module(f"..{module}", __name__), name)(**options)
     elif isinstance(given, type):
         raise TypeError(f"engine={given.__name__} is a class. Pass {given.__name__}(...), an object of it.")
     else:

@@ -61,14 +61,16 @@ class Worker:
             start = time.perf_counter()
             try:
                 for receipt in self._opened()(tuple(left)):
-                    left.remove(receipt.shard)
-                    yield receipt
+                    if receipt.shard in left:  # else it is one that was there already
+                        left.remove(receipt.shard)
+                        yield receipt
                     start = time.perf_counter()
                 if left:
                     raise EngineError(f"Task {self._task.label!r} ended without a word on shard {left[0]}.")
             except Exception as error:
                 is_refusal = self._work is None
-                yield failure(left.pop(0), error, time.perf_counter() - start, is_refusal=is_refusal)
+                if left:  # what goes wrong after the last one is said by nobody's receipt
+                    yield failure(left.pop(0), error, time.perf_counter() - start, is_refusal=is_refusal)
 
     def __enter__(self) -> Worker:
         self._before = os.environ.get(WORKER_VARIABLE)

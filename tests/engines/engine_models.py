@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import numpy as np
 
@@ -9,11 +10,21 @@ import adapters
 from registry import register_model
 
 SIZE = 24
-LAYERS = {
-    "engine_torch": ["0", "2"],
-    "engine_keras": ["first", "second"],
-    "engine_flax": ["Conv_0", "Conv_1"],
-}
+
+
+class _Slow:
+    """Takes its time, so that there is a middle of the run; otherwise plain."""
+
+    def __call__(self, image):
+        time.sleep(0.02)
+        return np.asarray(image.resize((SIZE, SIZE)), np.float32).transpose(2, 0, 1) / 255
+
+
+class _SlowLast(_Slow):
+    """The same, with channels last."""
+
+    def __call__(self, image):
+        return super().__call__(image).transpose(1, 2, 0)
 
 
 @register_model(preprocessing=adapters.imagenet(SIZE), batch_size=4)
@@ -76,6 +87,24 @@ def engine_broken():
         raise RuntimeError("no licence on this machine")
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3))
+
+
+@register_model(preprocessing=_Slow(), batch_size=4)
+def slow_torch():
+    """Return a network that is read slowly."""
+    return engine_torch()
+
+
+@register_model(preprocessing=_SlowLast(), batch_size=4)
+def slow_keras():
+    """Return a network that is read slowly."""
+    return engine_keras()
+
+
+@register_model(preprocessing=_SlowLast(), batch_size=4)
+def slow_flax():
+    """Return a network that is read slowly."""
+    return engine_flax()
 
 
 class _Mined:

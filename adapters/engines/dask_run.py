@@ -1,0 +1,225 @@
+"""One run on one Dask cluster: what is handed out, what is heard, and what comes back from the dead."""
+
+from __future__ import annotations
+
+import queue
+import statistics
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from .dask_cluster import MOST_DEATHS, Crew
+from .dask_worker import close_run, do_group
+from .task import EngineError, Receipt, Task
+
+__all__ = ["DaskRun"]
+
+_TICK = 0.2  # seconds between two looks at the workers
+_START = 60.0  # seconds that our own processes may take to be there
+_LATE = 4.0  # times the median that a shard may take before somebody else is set to it as well
+_LEAST_LATE = 2.0  # seconds; below that, starting again is not worth it
+
+
+@dataclass
+class _Handed:
+    """A group of shards that was given to Dask."""
+
+    future: Any
+    shards: tuple[int, ...]
+    since: float = field(default_factory=time.monotonic)
+    has_begun: bool = False
+
+
+class DaskRun:
+    """Brings the shards of one task to the workers of a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    crew : Crew, optional
+        Its processes, if they are ours.
+    task : Task
+        What is to be done.
+    shards : sequence of int
+        To which shards.
+    n_workers : int, optional
+        How many workers are used; None for all.
+    patience : float
+        Seconds without a word, after which the run ends.
+    """
+
+    def __init__(
+        self, client: Any, crew: Crew | None, task: Task, shards: Sequence[int], n_workers: int | None, patience: float
+    ) -> None:
+        self._client, self._crew, self._task = client, crew, task
+        self._n_workers, self._patience = n_workers, patience
+        self._name = f"brain-adapters-{uuid4().hex}"
+        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._left = dict.fromkeys(shards)
+        each, group = tuple(self._left), max(1, task.group)
+        self._waiting = deque(each[start : start + group] for start in range(0, len(each), group))
+        self._handed: dict[str, _Handed] = {}
+        self._opened: set[str] = set()
+        self._deaths: Counter[int] = Counter()
+        self._seconds: deque[float] = deque(maxlen=200)
+        self._given_twice: set[int] = set()
+        self._n_unopened, self._is_interrupted = 0, True
+        self._looked, self._workers = 0.0, list[str]()
+
+    def receipts(self) -> Iterator[Receipt]:
+        """Yield one receipt for each shard, as far as they come; see `Engine.run`.
+
+        Raises
+        ------
+        EngineError
+            If workers cannot take up the task.
+        """
+        self._client.subscribe_topic(self._name, lambda event: self._heard.put(event[1]))
+        silence = 0.0 if self._crew is None else -_START
+        try:
+            with suppress(OSError):  # the scheduler has gone, and nothing more is to be expected
+                while self._left and self._look_after():
+                    start, silence = time.monotonic(), max(silence, 0.0) if self._workers else silence
+                    try:
+                        found = list(self._take(self._heard.get(timeout=_TICK)))
+                        silence = 0.0
+                    except queue.Empty:
+                        # Only time spent here counts: who takes the receipts may be as slow as they like.
+                        silence += time.monotonic() - start
+                        found = list(self._given_up(silence)) if silence > self._patience else []
+                    yield from found
+                    if silence > self._patience:
+                        return
+            self._is_interrupted = bool(self._handed)
+        finally:
+            self._end()
+
+    def _look_after(self) -> bool:
+        """Hand out what there is room for; return whether anything is to be expected."""
+        if self._crew is not None:
+            self._crew.look_after()
+        if time.monotonic() > self._looked + _TICK:
+            self._looked, self._workers = time.monotonic(), sorted(self._client.nthreads())
+        chosen = self._workers[: self._n_workers]
+        only = chosen if len(chosen) < len(self._workers) else None
+        # One for each worker: what waits behind another group, Dask gives to somebody else late or never.
+        for _ in range(min(max(1, len(chosen)) - len(self._handed), len(self._waiting))):
+            self._hand_out(self._waiting.popleft(), only)
+        if not self._waiting:
+            n_idle = len(chosen) - sum(each.has_begun for each in self._handed.values())
+            for shard in self._late()[: max(0, n_idle)]:
+                self._given_twice.add(shard)
+                self._hand_out((shard,), only)
+        return bool(self._handed)
+
+    def _hand_out(self, shards: tuple[int, ...], workers: list[str] | None) -> None:
+        key = f"{self._name}-{uuid4().hex}"
+        future = self._client.submit(
+            do_group,
+            *(self._task, shards, self._name),
+            key=key,
+            pure=False,
+            workers=workers,
+            allow_other_workers=workers is not None,  # should those have gone
+        )
+        self._handed[key] = _Handed(future, shards)
+        future.add_done_callback(self._heard.put)
+
+    def _late(self) -> list[int]:
+        """Return shards of workers that take unusually long, to be given to a second one; what comes last first."""
+        if not self._seconds:
+            return []
+        long = max(_LEAST_LATE, _LATE * statistics.median(self._seconds))
+        late = [each.shards for each in self._handed.values() if time.monotonic() - each.since > long]
+        found = [shard for shards in late for shard in reversed(self._left_of(shards))]
+        return [shard for shard in found if shard not in self._given_twice]
+
+    def _left_of(self, shards: Sequence[int]) -> tuple[int, ...]:
+        return tuple(shard for shard in shards if shard in self._left)
+
+    def _take(self, found: Any) -> Iterator[Receipt]:
+        """Yield what a message or the end of a future says."""
+        if not isinstance(found, dict):
+            yield from self._ended(found)
+            return
+        if handed := self._handed.get(found["key"]):
+            handed.has_begun, handed.since = True, time.monotonic()
+        if found["said"] == "opened":
+            self._opened.add(found["at"])
+            self._n_unopened = 0
+            if self._crew is not None:
+                self._crew.has_opened.add(found["worker"])
+        elif found["said"] == "receipt":
+            receipt = Receipt.from_json(found["receipt"])
+            self._seconds.append(receipt.seconds)
+            yield from self._first(receipt)
+
+    def _first(self, receipt: Receipt) -> Iterator[Receipt]:
+        if receipt.shard in self._left:
+            del self._left[receipt.shard]
+            yield receipt
+
+    def _ended(self, future: Any) -> Iterator[Receipt]:
+        from distributed import KilledWorker
+
+        handed = self._handed.pop(future.key)
+        if future.status != "error":
+            return  # what was done was said; if it was cancelled, by somebody else, nothing is to be expected
+        error = future.exception()
+        if not isinstance(error, KilledWorker):
+            raise EngineError(
+                f"A Dask worker could not take up {self._task.label!r}: {type(error).__name__}: {error}. Install the "
+                f"same version of brain-adapters on all workers."
+            ) from error
+        if left := self._left_of(handed.shards):
+            yield from self._died(left, handed.has_begun, error)
+
+    def _died(self, left: tuple[int, ...], has_begun: bool, error: Any) -> Iterator[Receipt]:
+        """Give what dead workers had to others; yield a failure for a shard that was in the hands of too many."""
+        self._looked = 0.0
+        last, n_deaths, first = error.last_worker, error.allowed_failures + 1, left[0]
+        if not has_begun or last.address not in self._opened:
+            self._waiting.appendleft(left)
+            self._n_unopened += n_deaths if has_begun else 0
+            if self._crew is None and self._n_unopened >= MOST_DEATHS:
+                raise EngineError(
+                    f"Dask workers ended {self._n_unopened} times before they had opened {self._task.label!r}, the "
+                    f"last one at {last.address}. Look into the logs of the workers, and try the model in one process, "
+                    f"without engine=."
+                )
+            return
+        self._deaths[first] += n_deaths
+        if left[1:]:
+            self._waiting.appendleft(left[1:])
+        if self._deaths[first] < MOST_DEATHS:
+            self._waiting.appendleft((first,))  # alone, so that it is known who it was
+            return
+        ending = self._crew.how_ended(last.name) if self._crew is not None else ""
+        said = (
+            f"Its worker ended{' ' * bool(ending)}{ending}, and so did others: {self._deaths[first]} times with this "
+            "shard in work. It is not tried again."
+        )
+        yield from self._first(Receipt(first, last.address, error=said, kind="WorkerDiedError", is_final=True))
+
+    def _given_up(self, silence: float) -> Iterator[Receipt]:
+        """Yield a failure for each shard at which a worker has been all the time."""
+        for handed in self._handed.values():
+            for shard in self._left_of(handed.shards)[:1] if handed.has_begun else ():
+                said = f"Nothing was heard for {silence:.0f} s, and a worker was at shard {shard}."
+                yield from self._first(Receipt(shard, "", silence, error=said, kind="TimeoutError"))
+
+    def _end(self) -> None:
+        """Leave the cluster as it was found."""
+        if self._crew is not None and self._is_interrupted:
+            self._crew.end()
+            return
+        with suppress(OSError):  # the scheduler may have gone
+            self._client.unsubscribe_topic(self._name)
+            if futures := [each.future for each in self._handed.values()]:
+                self._client.cancel(futures, force=True)
+            self._client.run(close_run, self._name, wait=not self._is_interrupted, on_error="ignore")
