@@ -41,7 +41,8 @@ EXTRAS = {
     "remote": ["obstore>=0.8"],
     "score": ["scikit-learn>=1.4", "scipy>=1.11", "pyyaml>=6", "jinja2>=3.1", "h5netcdf>=1.3"],
     "brainscore": ["brainscore-vision>=2.4"],
-    "ray": ["ray>=2.40"],
+    "ray": ["ray[data]>=2.40"],
+    "dask": ["distributed>=2024.8"],
 }
 # `brain-adapters check` scores, so whoever installs a framework gets what scoring needs.
 for name in ("pytorch", "keras", "tensorflow", "jax", "onnx"):
@@ -53,6 +54,8 @@ EXTRAS["test"] = [
     *EXTRAS["demo"],
     *EXTRAS["store"],
     *EXTRAS["remote"],
+    *EXTRAS["ray"],
+    *EXTRAS["dask"],
     "timm>=1.0",
     "transformers>=4.40",
     "pytest>=8",

@@ -20,6 +20,7 @@ from .layers import Layers, resolve
 from .microsaccades import spiral
 from .planning import Plan, RunReport, WeightsFile
 from .presenting import present
+from .rates import with_forecast
 from .reductions import fitted_for
 from .resolving import resolve_call
 from .running import Stopwatch
@@ -164,7 +165,7 @@ class ActivationsExtractor(BrainScoreSurface):
             assembly, self._last_report = read_through_store(call, place, watch, memory=memory, distribution=who)
         else:
             if not call.hooks:
-                self._plan(call, memory=memory).require_fit()
+                plan_of(call, memory=memory).require_fit()
             assembly, self._last_report = read_into_memory(call, watch)
         if memory is None and (place is None or place.policy == "exact"):  # else it was chosen for this call alone
             self.batch_size = self._last_report.batch_size
@@ -240,22 +241,26 @@ class ActivationsExtractor(BrainScoreSurface):
         reduce: Any = None,
         store: Any = None,
         memory: str | int | None = None,
+        workers: int | None = None,
     ) -> Plan:
         """Say what a call would read and cost, without running it.
 
         Parameters
         ----------
-        stimuli, layers
+        stimuli, layers, reduce, memory
             As in a call.
         number_of_trials : int
             Trials per stimulus, as with ``require_variance=True``.
         store : path or ActivationStore, optional
             Where the values would go.
-        reduce, memory
-            As in a call.
+        workers : int, optional
+            Time a few batches and the disk, some seconds, and forecast what it takes on so many workers like this one.
         """
-        call = self._resolve(stimuli, layers, number_of_trials, reduce=reduce)
-        return self._plan(call, memory=memory, store=find_store(store))
+        call, place = self._resolve(stimuli, layers, number_of_trials, reduce=reduce), find_store(store)
+        plan = plan_of(call, weights=self.weights_files, memory=memory, store=place)
+        if workers is not None and number_of_trials > 1:
+            call = replace(call, shifts=self._shifts(number_of_trials, call.image_shape))
+        return with_forecast(plan, call, place, workers)
 
     def report(self) -> RunReport:
         """Say where the time of the last call went.
@@ -282,9 +287,6 @@ class ActivationsExtractor(BrainScoreSurface):
             hooks=tuple(self._batch_activations_hooks.values()),
         )
         return resolve_call(call, layers, warned_of=self._warned_of, **options)
-
-    def _plan(self, call: Call, *, memory: str | int | None = None, store: Any = None) -> Plan:
-        return plan_of(call, weights=self.weights_files, memory=memory, store=store)
 
     def _shifts(self, n_trials: int, image_shape: tuple[int, ...]) -> Shifts:
         n_rows = image_shape[1] if self.adapter.input.channel_axis == 1 else image_shape[0]

@@ -8,10 +8,16 @@ from .errors import BudgetError
 from .forecasting import Forecast
 from .memory import format_bytes
 
-__all__ = ["LayerCost", "Plan", "RunReport", "WeightsFile", "queue_bytes"]
+__all__ = ["LayerCost", "Plan", "RunReport", "WeightsFile", "queue_bytes", "shards_for"]
 
 _LABEL_BYTES = 20  # measured per neuroid: the codes of seven levels, and what pandas keeps beside them
+_USUAL_WORKERS, _SHARDS_PER_WORKER = 8, 4
 _QUEUE = 64 * 2**20  # a disk is busy for some tenths of a second with this much
+
+
+def shards_for(n_workers: int | None) -> int:
+    """Return how many shards a new entry should have, so that so many workers are busy to the end."""
+    return _SHARDS_PER_WORKER * (_USUAL_WORKERS if n_workers is None else n_workers)
 
 
 def queue_bytes(batch_bytes: int) -> int:

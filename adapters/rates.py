@@ -19,8 +19,8 @@ import numpy as np
 from .calls import Call
 from .decoding import Batch
 from .errors import StimulusError
-from .forecasting import Forecast, Rates, forecast
-from .planning import Plan, queue_bytes
+from .forecasting import Rates, forecast
+from .planning import Plan, queue_bytes, shards_for
 from .running import Stopwatch
 from .store.layout import rows_per_shard
 from .store.scratch import Scratch, disk_rate
@@ -28,7 +28,7 @@ from .store.scratch import Scratch, disk_rate
 if TYPE_CHECKING:
     from .store import ActivationStore
 
-__all__ = ["forecast_of", "model_rate"]
+__all__ = ["model_rate", "with_forecast"]
 
 _SECONDS = 4.0  # for all passes, beside what warms up
 _FEW, _MOST = 4, 200  # images that tell how large a batch there is time for; batches at most
@@ -36,31 +36,34 @@ _FILLING = 3  # batches until decoding is no further ahead of the model than it 
 _SHARD_BYTES = 512 * 2**20
 
 
-def forecast_of(call: Call, plan: Plan, store: ActivationStore | None, n_workers: int) -> Forecast:
-    """Measure, and say what a planned call will cost on some workers.
+def with_forecast(plan: Plan, call: Call, store: ActivationStore | None, n_workers: int | None) -> Plan:
+    """Measure, and add to a plan what it will take on some workers.
 
     Parameters
     ----------
-    call : Call
-        What is asked for.
     plan : Plan
         In which passes and batches.
+    call : Call
+        What is asked for.
     store : ActivationStore, optional
         Where the values go. Without one there is nothing that workers could share, and the forecast is for one.
-    n_workers : int
-        How many, each as fast as this process.
+    n_workers : int, optional
+        How many, each as fast as this process; None leaves the plan as it is.
 
     Raises
     ------
     ValueError
         If it is no number of workers.
     StimulusError
-        If none of the stimuli that were tried can be read.
+        If the stimuli that were tried cannot be read.
     StoreWriteError
         If the store's disk refuses.
     """
+    if n_workers is None:
+        return plan
     widest = max(layer.n_neuroids for layer in plan.layers)
-    shard_rows = rows_per_shard(plan.n_images, plan.batch_size * plan.n_trials, widest, _SHARD_BYTES)
+    n_shards = shards_for(n_workers) if n_workers > 1 else 1
+    shard_rows = rows_per_shard(plan.n_images, plan.batch_size * plan.n_trials, widest, _SHARD_BYTES, n_shards)
     size = 4 if store is None else np.dtype(store.dtype).itemsize
     n_images, image_bytes = plan.n_images, float(size * plan.n_neuroids)
     of = functools.partial(forecast, n_images=n_images, shard_images=shard_rows, image_bytes=image_bytes)
@@ -68,8 +71,8 @@ def forecast_of(call: Call, plan: Plan, store: ActivationStore | None, n_workers
     rate, warm_up = model_rate(replace(call, batch_size=plan.batch_size), plan.passes, store)
     startup = warm_up + _import_seconds(call.adapter.imports)
     if store is None:
-        return of(1, Rates(rate, None, startup))
-    return of(n_workers, Rates(rate, disk_rate(store.root), startup))
+        return replace(plan, forecast=of(1, Rates(rate, None, startup)))
+    return replace(plan, forecast=of(n_workers, Rates(rate, disk_rate(store.root), startup)))
 
 
 def model_rate(
@@ -100,7 +103,7 @@ def model_rate(
     StimulusError
         If none of the stimuli that were tried can be read.
     """
-    call = replace(call, hooks=(), on_error="skip")  # what a hook does to the values may be meant to be done once
+    call = replace(call, hooks=(), on_error="skip")  # what a hook does may be meant to be done once
     found: list[tuple[float, float]] = []
     stop = time.perf_counter() + _SECONDS
     with _random_state_kept():

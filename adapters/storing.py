@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import time
@@ -24,7 +25,7 @@ from .planning import Plan, RunReport, queue_bytes
 from .probing import probe, trust
 from .run_cards import run_card
 from .running import BatchTooLargeError, Stopwatch
-from .store import ActivationStore, Entry, EntryNotFoundError, LayerRecord, StoreMismatchError
+from .store import ActivationStore, Entry, EntryNotFoundError, LayerRecord, StoreMismatchError, StoreWriteError
 
 if TYPE_CHECKING:
     from .engines.driving import Distribution
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["ENVIRONMENT_VARIABLE", "distribution_of", "find_store", "read_through_store"]
 
 ENVIRONMENT_VARIABLE = "BRAIN_ADAPTERS_STORE"
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
 def find_store(given: Any) -> ActivationStore | None:
@@ -46,6 +48,8 @@ def find_store(given: Any) -> ActivationStore | None:
     ------
     TypeError
         If it is none of these.
+    StoreWriteError
+        If it is the URL of an object store.
     """
     if given is False or isinstance(given, ActivationStore):
         return given or None
@@ -53,6 +57,11 @@ def find_store(given: Any) -> ActivationStore | None:
         given = os.environ.get(ENVIRONMENT_VARIABLE) or None
         return None if given is None else ActivationStore(given)
     if isinstance(given, (str, os.PathLike)) and str(given):
+        if _URL.match(str(given)):
+            raise StoreWriteError(
+                f"{given} is on an object store, and a run writes to a folder. Name a folder, and send it there with: "
+                f"brain-adapters cache push"
+            )
         return ActivationStore(given)
     raise TypeError(
         f"store={given!r} is no place for activations. Pass the path of a folder, what adapters.open_store returned, "
@@ -191,6 +200,7 @@ class _Stored:
             n_rows=len(call.presented.items) * n_trials,
             batch_rows=call.batch_size * n_trials,
             widest=widest,
+            min_shards=1 if self.distribution is None else self.distribution.min_shards,
             presentations=presentations_of(call),
         )
 

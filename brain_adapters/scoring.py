@@ -19,12 +19,14 @@ from adapters.errors import AdapterError, listing
 from adapters.memory import parse_memory
 from benchmarks_local import board as boards
 from benchmarks_local.available import find_benchmark
+from benchmarks_local.board.driving import SCORING_PATIENCE
 from benchmarks_local.board.printing import printable
 from benchmarks_local.data import add_dataset
 
 from .advice import for_command_line
 from .boundary import reports_errors
 from .browsing import AsJson
+from .distributing import EngineName, chosen_engine
 from .lookup import find_models
 from .streams import output_on_stderr
 from .writing import OutputError, complete_file
@@ -65,6 +67,13 @@ def score_command(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the scores.")] = Path("results"),
     n_workers: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that score at the same time.")] = 1,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="What starts them, also on other machines that see the same folders.")
+    ] = None,
+    engine_options: Annotated[
+        list[str] | None,
+        typer.Option("--engine-option", metavar="NAME=VALUE", help="Of the engine, or of sbatch: partition=gpu."),
+    ] = None,
     memory: Annotated[
         str | None, typer.Option(help="The most that all of them together may take: 4GB.", metavar="SIZE")
     ] = None,
@@ -90,12 +99,14 @@ def score_command(
         n_bytes = parse_memory(memory)
     except ValueError as error:
         raise BadMemoryError(str(error)) from error
+    patience = [] if engine is None else [f"patience={SCORING_PATIENCE}"]
+    distributor = chosen_engine(engine, [*patience, *(engine_options or ())])
     with output_on_stderr():
         for folder in data or ():
             add_dataset(folder)
         folders = [str(folder.absolute()) for folder in data or ()]
         jobs = _jobs(models, _benchmarks(benchmarks), parity, layers or [])
-        run = boards.Run(out, n_workers, tuple(folders), n_bytes, store, force, _report)
+        run = boards.Run(out, n_workers, tuple(folders), n_bytes, store, force, _report, distributor)
         try:
             finished = boards.run_jobs(jobs, run)
         except KeyboardInterrupt:

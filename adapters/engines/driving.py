@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BudgetError, ModelForwardError, ReductionError, StimulusError, listing
+from ..planning import shards_for
 from ..probing import StaleEntryError
 from ..running import BatchTooLargeError
 from ..store import ActivationStore, StoreValueError, StoreWriteError
@@ -61,6 +62,11 @@ class Distribution:
     n_workers: int | None = None
     origin: Any = None
     reduce: Any = None
+
+    @property
+    def min_shards(self) -> int:
+        """How many shards a new entry should have, so that all workers are busy to the end."""
+        return shards_for(self.n_workers)
 
 
 @dataclass
@@ -190,7 +196,7 @@ class _Drive:
     def _group(self, n_missing: int) -> int:
         entry = self._extraction.entry
         n_batches = max(1, entry.shard_rows // entry.batch_rows)
-        fair = n_missing // (4 * (self._n_workers or _BATCHES))  # so that nobody waits long at the end
+        fair = n_missing // self._distribution.min_shards
         return max(1, min(math.ceil(_BATCHES / n_batches), fair))
 
     def _missing(self) -> list[int]:

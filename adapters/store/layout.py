@@ -167,7 +167,7 @@ def columns_per_chunk(record: LayerRecord, shard_rows: int) -> int:
     return math.ceil(record.n_units / n_blocks)
 
 
-def rows_per_shard(n_rows: int, batch_rows: int, widest: int, max_shard_bytes: int) -> int:
+def rows_per_shard(n_rows: int, batch_rows: int, widest: int, max_shard_bytes: int, min_shards: int = 1) -> int:
     """Return how many rows a shard has: whole batches, so that any shard can be computed alone, bit for bit.
 
     Parameters
@@ -180,6 +180,8 @@ def rows_per_shard(n_rows: int, batch_rows: int, widest: int, max_shard_bytes: i
         Values per row of the widest layer; its chunks get 32 MiB.
     max_shard_bytes : int
         Upper limit for the widest layer's chunk; a shard has at least one batch, whatever it takes.
+    min_shards : int
+        How many there should be at least, so that several workers have something to do, if there are enough batches.
 
     Examples
     --------
@@ -189,6 +191,7 @@ def rows_per_shard(n_rows: int, batch_rows: int, widest: int, max_shard_bytes: i
     row_bytes = 4 * widest
     n_batches = math.ceil(_CHUNK_BYTES / (batch_rows * row_bytes))
     n_batches = max(1, min(n_batches, max_shard_bytes // (batch_rows * row_bytes)))
+    n_batches = min(n_batches, max(1, math.ceil(n_rows / batch_rows) // min_shards))
     return min(n_batches * batch_rows, n_rows)
 
 

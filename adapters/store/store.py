@@ -90,6 +90,7 @@ class ActivationStore:
         batch_rows: int,
         widest: int,
         max_shard_bytes: int = _SHARD_BYTES,
+        min_shards: int = 1,
         presentations: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Return the entry for a recipe; make it when there is none.
@@ -106,6 +107,8 @@ class ActivationStore:
             Values per row of the widest layer; used only when the entry is made.
         max_shard_bytes : int
             Upper limit for the widest layer's part of a shard.
+        min_shards : int
+            How many shards a new entry should have at least.
         presentations : mapping, optional
             Labels for `to_xarray`, as `adapters.store.labelled.presentations_document` returns them.
 
@@ -126,7 +129,7 @@ class ActivationStore:
         key = digest(canonical(recipe))
         path = self._path_of(key)
         if not path.exists():
-            shard_rows = rows_per_shard(n_rows, batch_rows, widest, max_shard_bytes)
+            shard_rows = rows_per_shard(n_rows, batch_rows, widest, max_shard_bytes, max(min_shards, 1))
             body = {"recipe": recipe, "n_rows": n_rows, "batch_rows": batch_rows, "shard_rows": shard_rows}
             self._create(key, body, presentations)
         entry = self._open(key)

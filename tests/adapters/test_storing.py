@@ -19,7 +19,8 @@ import adapters
 from adapters import probing
 from adapters.errors import AdapterWarning, BudgetError, StimulusError
 from adapters.running import Run
-from adapters.storing import ENVIRONMENT_VARIABLE
+from adapters.store import StoreWriteError
+from adapters.storing import ENVIRONMENT_VARIABLE, find_store
 
 LAYERS = ["0", "2", "4"]
 
@@ -399,3 +400,8 @@ def test_fingerprint_is_of_the_content(extractor: adapters.ActivationsExtractor,
     with torch.no_grad():
         next(convnet.parameters())[0] += 1e-6
     assert extractor.fingerprint() != before
+
+
+def test_a_run_does_not_write_to_an_object_store():
+    with pytest.raises(StoreWriteError, match=r"s3://lab/acts is on an object store.*cache push"):
+        find_store("s3://lab/acts")

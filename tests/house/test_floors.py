@@ -15,10 +15,12 @@ FLOORS = {
     "adapters.frameworks": 1,
     "adapters.__init__": 2,
     "adapters.dispatch": 2,
+    "adapters.engines": 2,
     "adapters.extractor": 2,
     "adapters.many": 2,
     "adapters.model_tools": 2,
     "adapters.refusing": 2,
+    "adapters.storing": 2,
     "adapters.testing": 2,
     "registry": 3,
     "benchmarks_local": 4,
@@ -43,7 +45,8 @@ FRAMEWORKS = {
 }
 BRAINSCORE = {"brainscore_vision", "brainscore_core", "brainio", "result_caching"}
 SCORING = {"sklearn", "scipy", "matplotlib", "yaml", "jinja2"}
-AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | SCORING | {"h5netcdf", "netCDF4", "psutil"}
+ENGINES = {"ray", "dask", "distributed"}
+AT_USE_ONLY = FRAMEWORKS | BRAINSCORE | SCORING | ENGINES | {"h5netcdf", "netCDF4", "psutil"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "misc"}
 # What runs code that came with data: no module of the library may ask for it.
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

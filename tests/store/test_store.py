@@ -200,3 +200,11 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "min_shards", "expected"), [(10_000, 1, 10_000), (10_000, 32, 256), (100, 32, 64), (130, 2, 64)]
+)
+def test_enough_shards_for_several_workers(n_rows: int, min_shards: int, expected: int):
+    assert rows_per_shard(n_rows, 64, 10, 512 * MIB, min_shards) == expected
+    assert -(-n_rows // expected) >= min(min_shards, n_rows // 64)
