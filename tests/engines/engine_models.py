@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -112,7 +113,7 @@ class _Mined:
 
     def __call__(self, image):
         pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[:, :SIZE, :SIZE] / 255
-        if pixels.min() > 0.99 and os.environ.get("BRAIN_ADAPTERS_WORKER"):
+        if pixels.min() > 0.99 and "local_worker" in Path("/proc/self/cmdline").read_text():
             os.kill(os.getpid(), signal.SIGKILL)
         return pixels
 

@@ -60,7 +60,10 @@ def test_a_script_for_slurm(run, models_file: Path, images: Path, tmp_path: Path
         (("--engine", "torchrun", "--store", "s"), "torchrun"),
     ],
 )
-def test_options_that_cannot_work(run, models_file: Path, images: Path, arguments: tuple, fragment: str):
+def test_options_that_cannot_work(
+    run, models_file: Path, images: Path, arguments: tuple, fragment: str, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     result = run("extract", f"{models_file}:small_net", images, *arguments)
     assert result.exit_code == 2
     assert fragment in " ".join(result.stderr.replace("│", " ").split())
