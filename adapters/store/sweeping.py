@@ -17,6 +17,7 @@ from .store import ActivationStore
 __all__ = ["Swept", "folder_bytes", "is_pinned", "pin", "remove", "sweep", "unpin"]
 
 _DAY = 86_400.0
+_ORDERS_KEPT = 30 * _DAY
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def sweep(
     older_than : float, optional
         Entries go that were not used for so many seconds.
     leftovers_older_than : float
-        Age in seconds at which an unfinished file belongs to nobody any more.
+        Age in seconds at which an unfinished file belongs to nobody any more; orders of distributed runs, at which a
+        failed one left its logs, stay for 30 days at least.
 
     Raises
     ------
@@ -148,15 +150,16 @@ def folder_bytes(path: Path) -> int:
 def _sweep_leftovers(store: ActivationStore, older_than: float) -> tuple[int, int]:
     """Remove unfinished files and stale leases; return how many there were, and their bytes."""
     version = store.root / "v1"
-    folders = [version / "temporary"]
+    folders = {version / "temporary": older_than}
     for key in store:
         entry = version / key[:2] / key
-        folders += [entry / "temporary", entry / "lease"]
+        folders |= {entry / name: older_than for name in ("temporary", "lease", "attempts")}
+        folders[entry / "tasks"] = max(older_than, _ORDERS_KEPT)  # a job may wait for days until it begins
     n_removed = n_bytes = 0
-    for folder in folders:
+    for folder, age in folders.items():
         for path in folder.iterdir() if folder.is_dir() else ():
             with suppress(OSError):
-                if abs(time.time() - path.lstat().st_mtime) <= older_than:
+                if abs(time.time() - path.lstat().st_mtime) <= age:
                     continue
                 n_bytes += folder_bytes(path) if path.is_dir() else path.lstat().st_size
                 n_removed += 1

@@ -96,11 +96,21 @@ def test_entries_in_which_somebody_works_stay(store: ActivationStore):
     assert used(store) == []
 
 
-@pytest.mark.parametrize("place", ["v1/temporary", "v1/{}/{}/temporary", "v1/{}/{}/lease"])
-def test_leftovers_go_after_a_day(store: ActivationStore, place: str):
+@pytest.mark.parametrize(
+    ("place", "days"),
+    [
+        *(
+            (place, 1)
+            for place in ("v1/temporary", *(f"v1/{{}}/{{}}/{each}" for each in ("temporary", "lease", "attempts")))
+        ),
+        ("v1/{}/{}/tasks", 30),
+    ],
+)
+def test_leftovers_go_in_time(store: ActivationStore, place: str, days: int):
     entry = store.entries()[0]
     folder = store.root / place.format(entry.key[:2], entry.key)
-    for name, hours in (("young", 23), ("old", 25), ("old folder", 25)):
+    folder.mkdir(exist_ok=True)
+    for name, hours in (("young", 24 * days - 1), ("old", 24 * days + 1), ("old folder", 24 * days + 1)):
         path = folder / name
         if "folder" in name:
             path.mkdir()
