@@ -9,6 +9,7 @@ from .dispatch import as_activations_helper, find_adapter, wrap
 from .errors import AdapterError, AdapterWarning
 from .extractor import ActivationsExtractor
 from .fitting import PCA
+from .forecasting import Forecast
 from .layers import Layer, LayerRequest, Layers
 from .many import extract_many
 from .patterns import Einops
@@ -25,6 +26,7 @@ __all__ = [
     "AdapterWarning",
     "Einops",
     "FittedPCA",
+    "Forecast",
     "InputSpec",
     "Layer",
     "LayerRequest",

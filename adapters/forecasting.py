@@ -41,8 +41,8 @@ class Forecast:
 
     Parameters
     ----------
-    n_workers, n_images, n_shards, n_bytes : int
-        Workers; images that go through the model, in so many shards; bytes that come of it.
+    n_workers, n_images, shard_images, n_shards, n_bytes : int
+        Workers; images that go through the model, and how many of them are a shard; shards; bytes that come of it.
     images_per_second : float
         Of one worker, each image as often as there are passes.
     write_bytes_per_second : float or None
@@ -61,6 +61,7 @@ class Forecast:
 
     n_workers: int
     n_images: int
+    shard_images: int
     n_shards: int
     n_bytes: int
     images_per_second: float
@@ -76,10 +77,10 @@ class Forecast:
         start = f"{format_seconds(self.startup_seconds)} to start"
         if self.write_bytes_per_second is None:
             return (
-                f"forecast for this process alone: {format_seconds(self.seconds)}, {size} in memory\n"
+                f"forecast for this process alone: {format_seconds(self.seconds)}, {size} kept in memory\n"
                 f"measured: {rate}, {start}; several workers need a store="
             )
-        disk = f"{format_bytes(self.write_bytes_per_second)}/s to the disk, for all together"
+        disk = f"{format_bytes(self.write_bytes_per_second)}/s to the disk for all together"
         limit = {
             "compute": "the model and its images",
             "disk": "the disk",
@@ -87,14 +88,22 @@ class Forecast:
             "shards": f"the number of shards, {self.n_shards:,}",
         }[self.bound_by]
         return (
-            f"forecast for {_workers(self.n_workers)}: {format_seconds(self.seconds)}, "
+            f"forecast for {_workers(self.n_workers)} like this process: {format_seconds(self.seconds)}, "
             f"{_short(self.worker_hours)} worker-hours, {size}\n"
-            f"measured: {rate} per worker, {disk}; {start}\n"
+            f"measured: {rate} per worker, {disk}, {start}\n"
             f"what limits it: {limit}; more than {_workers(self.useful_workers)} would bring less than 5 %"
         )
 
 
-def forecast(n_workers: int, rates: Rates, *, n_images: int, shard_images: int, image_bytes: float) -> Forecast:
+def forecast(
+    n_workers: int,
+    rates: Rates,
+    *,
+    n_images: int,
+    shard_images: int,
+    image_bytes: float,
+    batch_images: int | None = None,
+) -> Forecast:
     """Say how long some workers will take, all of them like the one that was measured, with one disk.
 
     A worker takes up a shard, and the next when it is done. While workers compute, the disk writes for all of them;
@@ -112,6 +121,9 @@ def forecast(n_workers: int, rates: Rates, *, n_images: int, shard_images: int, 
         Images per shard; the last shard may have fewer.
     image_bytes : float
         Bytes that come of one image.
+    batch_images : int, optional
+        Images that a shard has at least. A run on more workers is cut into smaller shards, which counts for how many
+        are useful. Default: shards stay as they are.
 
     Raises
     ------
@@ -125,7 +137,8 @@ def forecast(n_workers: int, rates: Rates, *, n_images: int, shard_images: int, 
     >>> found.seconds, found.bound_by, found.useful_workers
     (110.0, 'compute', 10)
     """
-    numbers = {"workers": n_workers, "n_images": n_images, "shard_images": shard_images}
+    least = shard_images if batch_images is None else batch_images
+    numbers = {"workers": n_workers, "n_images": n_images, "shard_images": shard_images, "batch_images": least}
     for name, number in numbers.items():
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
             raise ValueError(f"{name}={number!r} is no number to forecast for. Pass a whole number, 1 or more.")
@@ -137,6 +150,7 @@ def forecast(n_workers: int, rates: Rates, *, n_images: int, shard_images: int, 
     return Forecast(
         n_workers=n_workers,
         n_images=n_images,
+        shard_images=job.shard_images,
         n_shards=job.n_shards,
         n_bytes=round(n_images * image_bytes),
         images_per_second=rates.images_per_second,
@@ -145,7 +159,7 @@ def forecast(n_workers: int, rates: Rates, *, n_images: int, shard_images: int, 
         seconds=seconds,
         worker_hours=n_workers * seconds / 3600,
         bound_by=job.bound_by(n_workers),
-        useful_workers=job.useful_workers(),
+        useful_workers=_Job(rates, n_images, min(least, n_images), image_bytes).useful_workers(),
     )
 
 

@@ -66,7 +66,13 @@ def with_forecast(plan: Plan, call: Call, store: ActivationStore | None, n_worke
     shard_rows = rows_per_shard(plan.n_images, plan.batch_size * plan.n_trials, widest, _SHARD_BYTES, n_shards)
     size = 4 if store is None else np.dtype(store.dtype).itemsize
     n_images, image_bytes = plan.n_images, float(size * plan.n_neuroids)
-    of = functools.partial(forecast, n_images=n_images, shard_images=shard_rows, image_bytes=image_bytes)
+    of = functools.partial(
+        forecast,
+        n_images=n_images,
+        shard_images=shard_rows,
+        image_bytes=image_bytes,
+        batch_images=plan.batch_size * plan.n_trials,
+    )
     of(n_workers, Rates(1.0))  # refuses before anything is measured
     rate, warm_up = model_rate(replace(call, batch_size=plan.batch_size), plan.passes, store)
     startup = warm_up + _import_seconds(call.adapter.imports)

@@ -15,12 +15,14 @@ from typing import Annotated, Any
 import typer
 
 import benchmarks_local
+import registry
 from adapters.errors import AdapterError, listing
 from adapters.memory import parse_memory
 from benchmarks_local import board as boards
 from benchmarks_local.available import find_benchmark
 from benchmarks_local.board.driving import SCORING_PATIENCE
 from benchmarks_local.board.printing import printable
+from benchmarks_local.board.stores import is_store, models_in
 from benchmarks_local.data import add_dataset
 
 from .advice import for_command_line
@@ -54,7 +56,8 @@ def score_command(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Identifiers, files that register models (nets.py, or nets.py:one_of_them), or modules (mylab.nets).",
+            help="Identifiers, files that register models (nets.py, or nets.py:one_of_them), modules (mylab.nets), or "
+            "folders of stores that hold their activations.",
         ),
     ],
     *,
@@ -185,16 +188,21 @@ def leaderboard_command(
 def _jobs(models: list[str], benchmarks: list[str], parity: Parity, layers: list[str]) -> list[boards.Job]:
     jobs, contents = [], functools.cache(boards.content_of)  # a dataset is hashed once, not once per model
     for argument in models:
-        identifiers = find_models(argument)
-        match = _PLACE.match(argument)
-        place = "" if match is None or argument in identifiers else match["place"]
-        if place.endswith(".py"):
-            place = str(Path(place).absolute())
+        identifiers, place = _models_at(argument)
         settings = _parity(parity), place, json.dumps(layers) if layers else ""
-        jobs += [
-            boards.Job(each, name, *settings, contents(place, name)) for each in identifiers for name in benchmarks
-        ]
+        for each in identifiers:
+            stored = each if is_store(place) else ""
+            jobs += [boards.Job(each, name, *settings, contents(place, name, stored)) for name in benchmarks]
     return list(dict.fromkeys(jobs))
+
+
+def _models_at(argument: str) -> tuple[list[str], str]:
+    """Return the identifiers that an argument stands for, and the file, module or store that they come from."""
+    if is_store(argument) and argument not in registry.default_registry:
+        return models_in(argument), str(Path(argument).absolute())
+    identifiers, match = find_models(argument), _PLACE.match(argument)
+    place = "" if match is None or argument in identifiers else match["place"]
+    return identifiers, str(Path(place).absolute()) if place.endswith(".py") else place
 
 
 def _benchmarks(given: list[str]) -> list[str]:

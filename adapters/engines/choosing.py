@@ -12,7 +12,7 @@ __all__ = ["ENGINES", "engine_named"]
 
 ENGINES = {
     "local": ("local", "Local"),
-    "ray": ("ray_data", "Ray"),
+    "ray": ("ray_actors", "Ray"),
     "dask": ("dask_distributed", "Dask"),
     "torchrun": ("torchrun", "Torchrun"),
     "slurm": ("slurm", "Slurm"),

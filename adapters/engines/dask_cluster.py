@@ -93,6 +93,7 @@ class Crew:
             if process is not None and process.popen.poll() is not None:
                 process.ended = time.monotonic()
                 self._dead.append(self._processes.pop(place))
+                _kill(process)  # what the model has started, such as processes that load data
             if place not in self._processes:
                 self._processes[place] = self._started(place)
         heard = [each for each in self._dead if each.ended < time.monotonic() - _LATE][-MOST_DEATHS:]
@@ -113,10 +114,10 @@ class Crew:
 
     def end(self) -> None:
         """Kill all of them, with all that they have started."""
-        for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.killpg(process.popen.pid, signal.SIGKILL)
-        for process in self._processes.values():
+        processes, self._processes = list(self._processes.values()), {}
+        for process in processes:
+            _kill(process)
+        for process in processes:
             process.popen.wait()
 
     def _started(self, place: int) -> _Process:
@@ -131,6 +132,11 @@ class Crew:
             process_group=0,  # so that what a model starts can be ended with it, and Ctrl-C comes to the parent only
         )
         return _Process(name, popen)
+
+
+def _kill(process: _Process) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.popen.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -160,15 +166,20 @@ def started_cluster(n_workers: int, gpus: Sequence[str], threads: int | None) ->
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(_quiet_about_deaths())
         cluster = stack.enter_context(
-            LocalCluster(  # type: ignore[no-untyped-call]
+            LocalCluster(
                 n_workers=0,
-                dashboard_address=None,
                 silence_logs=logging.ERROR,
                 protocol="tcp://",
-                scheduler_kwargs={"allowed_failures": 0},  # each death is heard of
+                # Each death is heard of, and seen by us; and nothing is shown to others on this network.
+                scheduler_kwargs={
+                    "allowed_failures": 0,
+                    "worker_ttl": 7 * 24 * 3600,
+                    "dashboard": False,
+                    "dashboard_address": "127.0.0.1:0",
+                },
             )
         )
-        client = stack.enter_context(Client(cluster, set_as_default=False))  # type: ignore[no-untyped-call]
+        client = stack.enter_context(Client(cluster, set_as_default=False))
         crew = Crew(cluster.scheduler_address, n_workers, settings, folder)
         stack.callback(_until_nobody_is_there, client)
         stack.callback(crew.end)

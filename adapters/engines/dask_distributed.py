@@ -28,7 +28,7 @@ class Dask:
     ----------
     client : distributed.Client, optional
         Of a cluster that is used and left as it is. Its workers need the same versions of everything, and see the
-        store under the same path.
+        store under the same path. Those that are there are used: scale an adaptive cluster up before.
     address : str, optional
         In place of a client: where the scheduler is, such as ``"tcp://10.0.0.1:8786"``. With neither, processes are
         started on this machine, and end with the run.
@@ -42,6 +42,8 @@ class Dask:
     ------
     ValueError
         If both a client and an address are given, or a number makes no sense.
+    TypeError
+        If the client is none.
 
     Examples
     --------
@@ -57,6 +59,11 @@ class Dask:
     def __post_init__(self) -> None:
         if self.client is not None and self.address is not None:
             raise ValueError("Dask got a client and an address. Pass one of them, or neither for processes here.")
+        if self.client is not None and getattr(self.client, "asynchronous", True):
+            raise TypeError(
+                f"client={self.client!r} is no distributed.Client that waits for what it asks. Pass distributed.Client("
+                f"...), made without asynchronous=True; or address=, in place of a cluster object."
+            )
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads={self.threads} is no number of threads. Pass 1 or more, or None to share cores.")
         if not self.patience > 0:
@@ -126,7 +133,7 @@ def _connected(address: Any) -> Iterator[Any]:
     from distributed import Client
 
     try:
-        client = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise EngineError(
             f"No Dask scheduler could be reached at {address!r}: {error}. Start one there with `dask scheduler`, and "

@@ -6,14 +6,14 @@ import queue
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from .dask_cluster import MOST_DEATHS, Crew
-from .dask_worker import close_run, do_group
+from .dask_worker import close_run
 from .task import EngineError, Receipt, Task
 
 __all__ = ["DaskRun"]
@@ -31,7 +31,8 @@ class _Handed:
     future: Any
     shards: tuple[int, ...]
     since: float = field(default_factory=time.monotonic)
-    has_begun: bool = False
+    by_whom: str = ""
+    n_said: int = 0
 
 
 class DaskRun:
@@ -71,31 +72,30 @@ class DaskRun:
         self._n_unopened, self._is_interrupted = 0, True
         self._looked, self._workers = 0.0, list[str]()
 
-    def receipts(self) -> Iterator[Receipt]:
+    def receipts(self) -> Generator[Receipt]:
         """Yield one receipt for each shard, as far as they come; see `Engine.run`.
 
         Raises
         ------
         EngineError
-            If workers cannot take up the task.
+            If workers cannot take up the task, or there is none.
         """
         self._client.subscribe_topic(self._name, lambda event: self._heard.put(event[1]))
         silence = 0.0 if self._crew is None else -_START
         try:
-            with suppress(OSError):  # the scheduler has gone, and nothing more is to be expected
-                while self._left and self._look_after():
-                    start, silence = time.monotonic(), max(silence, 0.0) if self._workers else silence
-                    try:
-                        found = list(self._take(self._heard.get(timeout=_TICK)))
-                        silence = 0.0
-                    except queue.Empty:
-                        # Only time spent here counts: who takes the receipts may be as slow as they like.
-                        silence += time.monotonic() - start
-                        found = list(self._given_up(silence)) if silence > self._patience else []
-                    yield from found
-                    if silence > self._patience:
-                        return
-            self._is_interrupted = bool(self._handed)
+            while self._left and self._look_after():
+                start, silence = time.monotonic(), max(silence, 0.0) if self._workers else silence
+                try:
+                    found = list(self._take(self._heard.get(timeout=_TICK)))
+                    silence = 0.0
+                except queue.Empty:
+                    # Only time spent here counts: who takes the receipts may be as slow as they like.
+                    silence += time.monotonic() - start
+                    found = list(self._given_up(silence)) if silence > self._patience else []
+                yield from found
+                if silence > self._patience:
+                    return
+            self._is_interrupted = any(each.n_said < len(each.shards) for each in self._handed.values())
         finally:
             self._end()
 
@@ -104,14 +104,17 @@ class DaskRun:
         if self._crew is not None:
             self._crew.look_after()
         if time.monotonic() > self._looked + _TICK:
-            self._looked, self._workers = time.monotonic(), sorted(self._client.nthreads())
+            try:
+                self._looked, self._workers = time.monotonic(), sorted(self._client.nthreads())
+            except OSError:  # the scheduler has gone
+                return False
         chosen = self._workers[: self._n_workers]
         only = chosen if len(chosen) < len(self._workers) else None
         # One for each worker: what waits behind another group, Dask gives to somebody else late or never.
         for _ in range(min(max(1, len(chosen)) - len(self._handed), len(self._waiting))):
             self._hand_out(self._waiting.popleft(), only)
         if not self._waiting:
-            n_idle = len(chosen) - sum(each.has_begun for each in self._handed.values())
+            n_idle = len(chosen) - sum(bool(each.by_whom) for each in self._handed.values())
             for shard in self._late()[: max(0, n_idle)]:
                 self._given_twice.add(shard)
                 self._hand_out((shard,), only)
@@ -120,8 +123,8 @@ class DaskRun:
     def _hand_out(self, shards: tuple[int, ...], workers: list[str] | None) -> None:
         key = f"{self._name}-{uuid4().hex}"
         future = self._client.submit(
-            do_group,
-            *(self._task, shards, self._name),
+            _called_there(),
+            *(self._task.to_json(), list(shards), self._name),
             key=key,
             pure=False,
             workers=workers,
@@ -148,15 +151,18 @@ class DaskRun:
             yield from self._ended(found)
             return
         if handed := self._handed.get(found["key"]):
-            handed.has_begun, handed.since = True, time.monotonic()
+            handed.by_whom, handed.since = found["who"], time.monotonic()
+        if found["said"] != "begun":
+            self._n_unopened = 0
         if found["said"] == "opened":
             self._opened.add(found["at"])
-            self._n_unopened = 0
             if self._crew is not None:
-                self._crew.has_opened.add(found["worker"])
+                self._crew.has_opened.add(found["name"])
         elif found["said"] == "receipt":
             receipt = Receipt.from_json(found["receipt"])
             self._seconds.append(receipt.seconds)
+            if handed:
+                handed.n_said += 1
             yield from self._first(receipt)
 
     def _first(self, receipt: Receipt) -> Iterator[Receipt]:
@@ -177,15 +183,15 @@ class DaskRun:
                 f"same version of brain-adapters on all workers."
             ) from error
         if left := self._left_of(handed.shards):
-            yield from self._died(left, handed.has_begun, error)
+            yield from self._died(left, handed.by_whom, error)
 
-    def _died(self, left: tuple[int, ...], has_begun: bool, error: Any) -> Iterator[Receipt]:
+    def _died(self, left: tuple[int, ...], by_whom: str, error: Any) -> Iterator[Receipt]:
         """Give what dead workers had to others; yield a failure for a shard that was in the hands of too many."""
         self._looked = 0.0
         last, n_deaths, first = error.last_worker, error.allowed_failures + 1, left[0]
-        if not has_begun or last.address not in self._opened:
+        if not by_whom or last.address not in self._opened:
             self._waiting.appendleft(left)
-            self._n_unopened += n_deaths if has_begun else 0
+            self._n_unopened += n_deaths if by_whom else 1  # it may have waited behind what ended the worker
             if self._crew is None and self._n_unopened >= MOST_DEATHS:
                 raise EngineError(
                     f"Dask workers ended {self._n_unopened} times before they had opened {self._task.label!r}, the "
@@ -204,14 +210,19 @@ class DaskRun:
             f"Its worker ended{' ' * bool(ending)}{ending}, and so did others: {self._deaths[first]} times with this "
             "shard in work. It is not tried again."
         )
-        yield from self._first(Receipt(first, last.address, error=said, kind="WorkerDiedError", is_final=True))
+        yield from self._first(Receipt(first, by_whom, error=said, kind="WorkerDiedError", is_final=True))
 
     def _given_up(self, silence: float) -> Iterator[Receipt]:
         """Yield a failure for each shard at which a worker has been all the time."""
+        if not self._workers:
+            raise EngineError(
+                f"The Dask cluster at {self._client.scheduler.address} has no workers, and none came within "
+                f"{silence:.0f} s. Start some with `dask worker`; without client and address processes are started here."
+            )
         for handed in self._handed.values():
-            for shard in self._left_of(handed.shards)[:1] if handed.has_begun else ():
-                said = f"Nothing was heard for {silence:.0f} s, and a worker was at shard {shard}."
-                yield from self._first(Receipt(shard, "", silence, error=said, kind="TimeoutError"))
+            for shard in self._left_of(handed.shards)[:1] if handed.by_whom else ():
+                said = f"Nothing was heard for {silence:.0f} s, and {handed.by_whom} was at shard {shard}."
+                yield from self._first(Receipt(shard, handed.by_whom, silence, error=said, kind="TimeoutError"))
 
     def _end(self) -> None:
         """Leave the cluster as it was found."""
@@ -223,3 +234,18 @@ class DaskRun:
             if futures := [each.future for each in self._handed.values()]:
                 self._client.cancel(futures, force=True)
             self._client.run(close_run, self._name, wait=not self._is_interrupted, on_error="ignore")
+
+
+def _called_there() -> Callable[[str, list[int], str], None]:
+    """Return what calls `do_group` on a worker, to be sent by its code, with plain data.
+
+    Dask closes a worker that cannot import what it is sent; so nothing of this library is, and a user's worker that
+    has not got it says so.
+    """
+
+    def call(task: str, shards: list[int], run: str) -> None:
+        import importlib
+
+        importlib.import_module("adapters.engines.dask_worker").do_group(task, shards, run)
+
+    return call

@@ -9,12 +9,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from .task import Receipt, Task, Work
-from .working import Worker
+from .working import Worker, worker_name
 
 __all__ = ["close_run", "do_group", "main"]
 
@@ -24,14 +25,14 @@ _SAY = 60.0  # seconds that the scheduler may take to hear something
 _CLOSE = 30.0  # seconds that closing a model may take
 
 
-def do_group(task: Task, shards: Sequence[int], run: str) -> None:
+def do_group(task: str, shards: Sequence[int], run: str) -> None:
     """Do shards in a Dask worker, and say the receipt of each under the topic ``run``.
 
     Parameters
     ----------
-    task : Task
-        What is done. It stays open in this process until `close_run`, or until another run takes its place: two models
-        may not fit into the memory of a GPU.
+    task : str
+        What is done, a `Task` as JSON. It stays open in this process until `close_run`, or until another run takes its
+        place: two models may not fit into the memory of a GPU.
     shards : sequence of int
         To which shards.
     run : str
@@ -46,7 +47,7 @@ def do_group(task: Task, shards: Sequence[int], run: str) -> None:
             return
         say = _speaker(host, run)
         say("begun")
-        for receipt in kept.opened(task, run, say).do(shards):
+        for receipt in kept.opened(Task.from_json(task), run, say).do(shards):
             say("receipt", receipt)
             if run in kept.ended:
                 return
@@ -104,7 +105,7 @@ class _Kept:
 
 def _speaker(host: Any, run: str) -> Callable[..., None]:
     """Return what says something, and returns when the scheduler has heard it: whoever dies next has said it."""
-    about = {"key": host.get_current_task(), "worker": str(host.name), "at": host.address}
+    about = {"key": host.get_current_task(), "who": worker_name(), "name": str(host.name), "at": host.address}
     loop = host.loop.asyncio_loop
 
     def say(what: str, receipt: Receipt | None = None) -> None:
@@ -125,25 +126,39 @@ def main(address: str, name: str, folder: str, parent: int) -> None:
     name : str
         Of this worker.
     folder : str
-        For what Dask writes down; removed when the parent has gone without doing so.
+        In which it makes a folder of its own for what Dask writes down. It is removed when it is empty.
     parent : int
         The process that started it: when that has gone, so does this one.
     """
     from distributed import Worker as DaskWorker
 
+    own = Path(folder) / name
+
+    def leave(status: int) -> NoReturn:
+        shutil.rmtree(own, ignore_errors=True)
+        with suppress(OSError):  # others are there
+            own.parent.rmdir()
+        os._exit(status)  # a thread that computes cannot be told to end
+
     def watch() -> None:
-        # A thread that computes cannot be told to end.
         while os.getppid() == parent:
             time.sleep(_WATCH)
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
+        leave(1)
 
     async def serve() -> None:
-        options = {"nthreads": 1, "memory_limit": 0, "dashboard": False, "host": "127.0.0.1"}
-        async with DaskWorker(address, name=name, local_directory=folder, **options) as worker:
+        async with DaskWorker(
+            address,
+            name=name,
+            nthreads=1,
+            memory_limit=0,
+            host="127.0.0.1",
+            dashboard=False,
+            dashboard_address="127.0.0.1:0",
+            local_directory=str(own),
+        ) as worker:
             await worker.finished()
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     threading.Thread(target=watch, daemon=True).start()
     asyncio.run(serve())
-    os._exit(0)
+    leave(0)

@@ -102,8 +102,11 @@ class Ledger:
             hand.groups.append(_Group(list(group), len(group)))
         return group
 
-    def done(self, worker: Hashable, shard: int) -> bool:
-        """Take up a receipt; return whether it is the first of this shard."""
+    def done(self, worker: Hashable, shard: int, *, is_failure: bool = False) -> bool:
+        """Take up a receipt; return whether it is the first of this shard.
+
+        A failure does not count while another worker is at the same shard, which may have better luck.
+        """
         hand, now = self._hands[worker], self._clock()
         if shard not in hand.shards:
             return self.settle(shard)
@@ -116,9 +119,10 @@ class Ledger:
             if hand.is_open:
                 self._durations.append((now - hand.since) / group.size)
             hand.since = now
-        is_first = shard in self._left
-        self._left.discard(shard)  # what somebody holds does not wait
-        return is_first
+        if shard not in self._left or (is_failure and any(shard in other.shards for other in self._hands.values())):
+            return False
+        self._left.remove(shard)  # what somebody holds does not wait
+        return True
 
     def settle(self, shard: int) -> bool:
         """Take a shard off the list; return whether it was on it."""
@@ -156,7 +160,8 @@ class Ledger:
     def _from_waiting(self, hand: _Hand) -> list[int]:
         if not self._waiting:
             return []
-        is_spare = len(self._waiting) > self._group * self._n_workers  # else somebody else may be free sooner
+        # Towards the end nothing is given ahead: somebody else may be free sooner.
+        is_spare = self._n_workers == 1 or len(self._waiting) > self._group * self._n_workers
         if hand.groups and (len(hand.groups) > 1 or not is_spare or self._suspects.intersection(hand.shards)):
             return []
         if self._waiting[0] in self._suspects:

@@ -124,7 +124,8 @@ class _Crew:
         self._heard: queue.SimpleQueue[tuple[Child, str | None]] = queue.SimpleQueue()
         self._children: dict[int, Child] = {}
         self._let_go: list[Child] = []
-        self._ended: set[Child] = set()
+        self._mute: dict[Child, float] = {}
+        self._looked = 0.0
         self._n_stillborn, self._last_ending = 0, ""
 
     def fill_up(self) -> None:
@@ -132,16 +133,20 @@ class _Crew:
         for place, settings in enumerate(self._settings):
             if place in self._children or self.ledger.n_wanted < 1 or self._n_stillborn >= _MOST_DEATHS:
                 continue
-            child = self._children[place] = Child(self._task, settings, self._heard)
+            try:
+                child = self._children[place] = Child(self._task, settings, self._heard)
+            except OSError as error:  # no memory, too many processes
+                self._n_stillborn, self._last_ending = self._n_stillborn + 1, f"could not be started: {error}"
+                continue
             self.ledger.join(child)
             self._give(child)
         for child in self._children.values():
             self._give(child)
-        if not self._children:
+        if not self._children and self._n_stillborn >= _MOST_DEATHS:
             raise EngineError(
                 f"No process can begin with {self._task.label or self._task.function!r}: {self._n_stillborn} in a row "
-                f"died while they opened it. The last, {self._last_ending}. What it wrote to stderr may tell why; "
-                "fewer workers need less memory."
+                f"came to nothing. The last {self._last_ending}. What it wrote to stderr may tell why; fewer workers "
+                "need less memory."
             )
 
     def listen(self) -> Iterator[Receipt]:
@@ -152,24 +157,22 @@ class _Crew:
         except queue.Empty:
             # Only time spent here counts: who takes the receipts may be as slow as they like.
             self.silence += time.monotonic() - start
-            # The end of what it says can fail to come: something that it has started may hold the pipe.
-            ended = {each for each in self._children.values() if each.ending()}
-            for each in ended & self._ended:
-                yield from self._died(each)
-            self._ended = ended
-            return
-        if child not in self._children.values():
-            return
-        self.silence = 0.0
-        if line is None:
-            yield from self._died(child)
-        elif line.strip() == OPENED:
-            self._n_stillborn = 0
-            self.ledger.opened(child)
-        elif line.startswith("{"):
-            receipt = Receipt.from_json(line)
-            if self.ledger.done(child, receipt.shard):
-                yield receipt
+        else:
+            if child not in self._children.values():
+                return
+            self.silence = 0.0
+            if line is None:
+                self._mute[child] = time.monotonic()
+            elif line.strip() == OPENED:
+                self._n_stillborn = 0
+                self.ledger.opened(child)
+            elif line.startswith("{"):
+                receipt = Receipt.from_json(line)
+                if self.ledger.done(child, receipt.shard, is_failure=bool(receipt.error)):
+                    yield receipt
+            if line is not None and time.monotonic() - self._looked < _POLL:
+                return
+        yield from self._look_for_dead()
 
     def give_up(self) -> Iterator[Receipt]:
         """Yield a failure for each shard at which a worker has been all the time."""
@@ -203,11 +206,23 @@ class _Crew:
         while group := self.ledger.next_for(child):
             child.order(group)
 
+    def _look_for_dead(self) -> Iterator[Receipt]:
+        now = self._looked = time.monotonic()
+        for child in list(self._children.values()):
+            if child in self._mute:
+                if child.ending() or now - self._mute[child] > GRACE:
+                    yield from self._died(child)
+            elif child.ending():
+                # The end of what it says can fail to come: something that it has started may hold the pipe. What it
+                # has said is read until the next look.
+                self._mute[child] = now
+
     def _died(self, child: Child) -> Iterator[Receipt]:
-        self.silence, ending = 0.0, child.bury(_POLL)
+        self.silence, ending = 0.0, child.bury(0.0)
         self._children = {place: each for place, each in self._children.items() if each is not child}
+        self._mute.pop(child, None)
         if not self.ledger.is_open(child):
-            self._n_stillborn, self._last_ending = self._n_stillborn + 1, f"{child.name}, ended {ending}"
+            self._n_stillborn, self._last_ending = self._n_stillborn + 1, f"({child.name}) ended {ending}"
         shard, n_deaths = self.ledger.died(child)
         if shard is not None and n_deaths >= _MOST_DEATHS and self.ledger.settle(shard):
             said = (

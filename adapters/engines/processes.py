@@ -45,6 +45,11 @@ class Child:
         Environment variables beside those of this process.
     heard : queue.Queue
         Takes the child and each line that it says; None instead of a line when it has said its last.
+
+    Raises
+    ------
+    OSError
+        If no process can be started.
     """
 
     def __init__(
@@ -61,10 +66,14 @@ class Child:
         )
         self.name = f"{socket.gethostname()}:{self._process.pid}"
         self._heard, self._is_cleared = heard, False
-        threading.Thread(target=self._listen, daemon=True).start()
-        # The same folders in the same order: a worker must not find another version of anything.
-        start = {"parent": os.getpid(), "paths": [*sys.path, *([_ROOT] if _ROOT not in sys.path else [])]}
-        self._send(f"{json.dumps(start)}\n{task.to_json()}\n")
+        try:
+            threading.Thread(target=self._listen, daemon=True).start()
+            # The same folders in the same order: a worker must not find another version of anything.
+            start = {"parent": os.getpid(), "paths": [*sys.path, *([_ROOT] if _ROOT not in sys.path else [])]}
+            self._send(f"{json.dumps(start)}\n{task.to_json()}\n")
+        except BaseException:  # such as Ctrl-C: nobody knows of it yet
+            self.bury(0.0)
+            raise
 
     def order(self, shards: Sequence[int]) -> None:
         """Tell it to do shards when it has done those before; that it is dead shows elsewhere."""

@@ -33,8 +33,8 @@ class Slurm:
     python : str, optional
         Path of the interpreter on the nodes; by default the one that runs this.
     patience : float
-        Seconds without a word from workers that run, after which the job is cancelled. The time that it waits in the
-        queue does not count.
+        Seconds without a word from an element that runs, after which it is cancelled; what it was at fails, and the
+        rest is given to a new job. The time that it waits in the queue does not count.
     poll : float
         Seconds between two questions to Slurm. Receipts are looked for each second at least.
 

@@ -96,7 +96,9 @@ def submit(script: Path) -> str:
     EngineError
         If there is no sbatch here, or if Slurm refuses.
     """
-    return _answer_of(["sbatch", "--parsable", str(script)], f"It is {script}; correct options=....").strip()
+    # Without a time limit: whoever stops waiting does not know whether there is a job now.
+    advice = f"It is {script}; correct options=...."
+    return _answer_of(["sbatch", "--parsable", str(script)], advice, limit=None).strip()
 
 
 def states_of(jobs: Sequence[str]) -> dict[tuple[str, int], tuple[str, str]]:
@@ -153,19 +155,18 @@ def log_of(folder: Path, element: int, n_lines: int = 8) -> str:
     return "\n".join([f"The last lines of {path}:", *lines])
 
 
-def _answer_of(command: Sequence[str], advice: str) -> str:
+def _answer_of(command: Sequence[str], advice: str, limit: float | None = 0.0) -> str:
+    limit = _ANSWER_SECONDS if limit == 0.0 else limit
     environment = {name: value for name, value in os.environ.items() if name not in LAUNCHER_VARIABLES}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=_ANSWER_SECONDS, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit, check=False)
     except FileNotFoundError:
         raise EngineError(
             f"{command[0]} was not found, so this machine cannot talk to Slurm. Run this on a login node of the "
             f"cluster; or write the script with --engine slurm --dry-run, and submit it there with sbatch."
         ) from None
     except subprocess.TimeoutExpired:
-        raise EngineError(f"{command[0]} has not answered for {_ANSWER_SECONDS} s. {advice}".strip()) from None
+        raise EngineError(f"{command[0]} has not answered for {limit} s. {advice}".strip()) from None
     if done.returncode:
         raise EngineError(f"{command[0]} refused: {done.stderr.strip() or done.stdout.strip()}. {advice}".strip())
     return done.stdout

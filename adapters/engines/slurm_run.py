@@ -18,6 +18,7 @@ __all__ = ["SlurmRun"]
 
 _DEATHS = 3  # of workers, after which they are not blamed any more, but the shard or the set-up
 _CLOSING_SECONDS = 10.0  # that workers have to end by themselves when everything is done
+_WAITING = ("PENDING", "CONFIGURING", "SUSPENDED", "REQUEUED")
 _DYING_SECONDS = 20.0  # that we wait for cancelled ones to be gone
 
 
@@ -31,12 +32,18 @@ class _Array:
     n_idle: int
     reader: JournalReader
     states: dict[int, tuple[str, str]]
+    heard: dict[int, float]
     has_done: set[int] = field(default_factory=set)
+    given_up: set[int] = field(default_factory=set)
     judged: set[int] = field(default_factory=set)
 
-    def live(self) -> list[int]:
+    def there(self) -> list[int]:
         """Return the elements that were not seen to end."""
         return [element for element in range(len(self.parts)) if element not in self.judged]
+
+    def live(self) -> list[int]:
+        """Return the elements of which something is expected."""
+        return [element for element in self.there() if element not in self.given_up]
 
 
 class SlurmRun:
@@ -61,7 +68,7 @@ class SlurmRun:
         self._deaths: Counter[int] = Counter()
         self._lost: list[int] = []  # shards of elements that died, not yet submitted again
         self._n_lost = self._n_idle = 0
-        self._heard = self._asked = time.monotonic()
+        self._asked = self._answered = self._free = time.monotonic()
         self._trouble: EngineError | None = None
 
     def receipts(self, shards: Sequence[int], n_elements: int) -> Iterator[Receipt]:
@@ -71,18 +78,19 @@ class SlurmRun:
             return
         self._submit(list(self._left), n_elements, n_idle=0)
         try:
-            while self._left:
+            while True:
                 self._ask()
                 yield from self._news()
                 yield from self._judge()
+                yield from self._watch()
                 self._replace()
-                if self._left and not self._live():
+                if not self._left:
+                    return
+                if not self._live():
                     self._require_wanted()
                     return
-                if self._left and self._is_silent():
-                    yield from self._give_up()
-                    return
-                time.sleep(min(self._poll, 1.0) if self._left else 0)
+                self._require_hope()
+                time.sleep(min(self._poll, 1.0))
         finally:
             self._leave()
 
@@ -93,9 +101,9 @@ class SlurmRun:
         script = self._write(shards, n_elements)
         job = submit(script)
         parts = [part_of(shards, element, n_elements) for element in range(n_elements)]
-        states = dict.fromkeys(range(n_elements), ("PENDING", "None"))
-        self._arrays.append(_Array(job, script.parent, parts, n_idle, JournalReader(script.parent), states))
-        self._heard = self._asked = time.monotonic()
+        now = self._asked = self._free = time.monotonic()
+        states, heard = dict.fromkeys(range(n_elements), ("PENDING", "None")), dict.fromkeys(range(n_elements), now)
+        self._arrays.append(_Array(job, script.parent, parts, n_idle, JournalReader(script.parent), states, heard))
 
     def _ask(self) -> None:
         if time.monotonic() - self._asked < self._poll:
@@ -111,51 +119,55 @@ class SlurmRun:
         for array in live:
             forgotten = {element: was if was[0] in ENDED else (GONE, "") for element, was in array.states.items()}
             states = {element: found.get((array.job, element), forgotten[element]) for element in array.states}
-            if states != array.states:
-                self._heard = self._asked
+            array.heard |= {element: self._asked for element in states if states[element] != array.states[element]}
             array.states = states
 
     def _news(self) -> Iterator[Receipt]:
         for array in self._arrays:
-            before = array.reader.n_lines
+            before = array.reader.n_lines.copy()
             for rank, receipt in array.reader.news():
                 array.has_done.add(rank % len(array.parts))
                 if receipt.shard in self._left:
                     del self._left[receipt.shard]
                     yield receipt
-            if array.reader.n_lines != before:
-                self._heard = time.monotonic()
+            for rank in array.reader.n_lines - before:
+                array.heard[rank % len(array.parts)] = time.monotonic()
 
     def _judge(self) -> Iterator[Receipt]:
         """Look at elements that ended: their states are older than the receipts that were read since."""
         for array in self._arrays:
-            ended = [element for element in array.live() if array.states[element][0] in {*ENDED, GONE}]
+            ended = [element for element in array.there() if array.states[element][0] in {*ENDED, GONE}]
             array.judged.update(ended)
             guilty = array.reader.died_with(ended, len(array.parts))
             self._deaths.update(guilty)
             for element in ended:
-                yield from self._judge_element(array, element)
+                if element not in array.given_up:
+                    yield from self._judge_element(array, element)
 
     def _judge_element(self, array: _Array, element: int) -> Iterator[Receipt]:
         left = [shard for shard in array.parts[element] if shard in self._left]
         state = array.states[element][0]
         if not left or state == "CANCELLED":
             return
-        n_idle = 0 if element in array.has_done else array.n_idle + 1
-        for shard in [shard for shard in left if self._deaths[shard] >= _DEATHS]:
-            said = (
-                f"its worker ended by {ending_of(array.job, element, state)} {_DEATHS} times with this shard first in "
-                f"hand. {log_of(array.folder, element, 1)}"
-            )
-            yield Receipt(shard, f"Slurm {array.job}_{element}", error=said, kind="WorkerDiedError", is_final=True)
-            self._heard = time.monotonic()  # whoever takes receipts may take their time
+        ending = ending_of(array.job, element, state)
+        guilty = [shard for shard in left if self._deaths[shard] >= _DEATHS]
+        for shard in guilty:
             del self._left[shard]
-            left.remove(shard)
-            n_idle = 0
+            said = (
+                f"its worker ended by {ending} {_DEATHS} times with this shard first in hand. "
+                f"{log_of(array.folder, element, 1)}"
+            )
+            yield Receipt(shard, f"Slurm job {array.job}_{element}", error=said, kind="WorkerDiedError", is_final=True)
+        self._lose(array, element, has_done=bool(guilty), ending=ending)
+
+    def _lose(self, array: _Array, element: int, *, has_done: bool, ending: str) -> None:
+        """Remember what an element has left, to be submitted again."""
+        left = [shard for shard in array.parts[element] if shard in self._left]
+        n_idle = 0 if has_done or element in array.has_done else array.n_idle + 1
         if n_idle >= _DEATHS:
             raise EngineError(
                 f"Workers of {self._label!r} ended {n_idle} times without having done a shard; the last, Slurm "
-                f"job {array.job}_{element}, by {ending_of(array.job, element, state)}. {log_of(array.folder, element)}"
+                f"job {array.job}_{element}, by {ending}. {log_of(array.folder, element)}"
             )
         if left:
             self._lost += left
@@ -174,31 +186,44 @@ class SlurmRun:
             return
         self._lost, self._n_lost, self._n_idle = [], 0, 0
 
-    def _is_silent(self) -> bool:
-        """Return whether nothing more is to be expected."""
+    def _watch(self) -> Iterator[Receipt]:
+        """End elements that run and say nothing: what they are at fails, the rest is for others."""
+        if self._trouble is not None:
+            return
+        now = time.monotonic()
+        for array in self._live():
+            for element in array.live():
+                if array.states[element][0] in _WAITING:
+                    array.heard[element] = now
+                elif now - array.heard[element] > self._patience:
+                    yield from self._give_up(array, element)
+
+    def _give_up(self, array: _Array, element: int) -> Iterator[Receipt]:
+        cancel([f"{array.job}_{element}"])
+        array.given_up.add(element)
+        hung = [shard for shard in array.reader.in_hand(element, len(array.parts)) if shard in self._left]
+        for shard in hung:
+            del self._left[shard]
+            said = f"Nothing was heard for {self._patience:.0f} s while a worker was at shard {shard}."
+            yield Receipt(shard, f"Slurm job {array.job}_{element}", error=said, kind="TimeoutError")
+        self._lose(array, element, has_done=bool(hung), ending="us, since it said nothing")
+
+    def _require_hope(self) -> None:
+        """Raise when nothing will happen without somebody."""
         found = [array.states[element] for array in self._live() for element in array.live()]
         held = [reason for state, reason in found if state == "PENDING" and "held" in reason.lower()]
-        is_waiting = all(state in ("PENDING", "CONFIGURING", "SUSPENDED", "REQUEUED") for state, _ in found)
-        if is_waiting and len(held) < len(found) and self._trouble is None:
-            self._heard = time.monotonic()
-        if time.monotonic() - self._heard < self._patience:
-            return False
-        if self._trouble is not None:
+        now = time.monotonic()
+        if self._trouble is None:
+            self._answered = now
+        if self._trouble is not None or len(held) < len(found):
+            self._free = now
+        if self._trouble is not None and now - self._answered > self._patience:
             raise self._trouble
-        if len(held) == len(found):
+        if now - self._free > self._patience:
             raise EngineError(
                 f"Slurm holds what is left of {self._label!r} ({held[0]}), so it waits for ever. Find out why, "
                 f"with scontrol show job {self._live()[0].job}, and run this again."
             )
-        return True
-
-    def _give_up(self) -> Iterator[Receipt]:
-        """Yield a failure for each shard at which a worker has been all the time."""
-        for array in self._live():
-            for shard in array.reader.in_hand():
-                if shard in self._left:
-                    said = f"Nothing was heard for {self._patience:.0f} s while a worker was at shard {shard}."
-                    yield Receipt(shard, f"Slurm job {array.job}", error=said, kind="TimeoutError")
 
     def _require_wanted(self) -> None:
         if all(state == "CANCELLED" for array in self._arrays for state, _ in array.states.values()):
@@ -210,7 +235,7 @@ class SlurmRun:
     def _leave(self) -> None:
         """End all jobs; those that have done everything are given a moment to close their files."""
         deadline, is_cancelled = time.monotonic() + _CLOSING_SECONDS, False
-        while jobs := [array.job for array in self._live()]:
+        while jobs := [array.job for array in self._arrays if array.there()]:
             if not is_cancelled and (self._left or time.monotonic() > deadline):
                 cancel(jobs)
                 deadline, is_cancelled = time.monotonic() + _DYING_SECONDS, True
@@ -218,7 +243,7 @@ class SlurmRun:
                 return
             with suppress(EngineError):  # one that does not answer is asked again
                 found = states_of(jobs)
-                for array in self._live():
-                    states = {element: found.get((array.job, element), (GONE, ""))[0] for element in array.live()}
+                for array in self._arrays:
+                    states = {element: found.get((array.job, element), (GONE, ""))[0] for element in array.there()}
                     array.judged |= {element for element, state in states.items() if state in {*ENDED, GONE}}
             time.sleep(0.2)

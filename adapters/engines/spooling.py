@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -100,15 +101,15 @@ class JournalReader:
 
     Attributes
     ----------
-    n_lines : int
-        Lines that were read so far, of any kind.
+    n_lines : Counter
+        Lines that were read so far, of any kind, by the rank of their worker.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[int, _Known] = {}
         self._died_with: list[int] = []
-        self.n_lines = 0
+        self.n_lines: Counter[int] = Counter()
 
     def news(self) -> Iterator[tuple[int, Receipt]]:
         """Yield the receipts that came since the last time, each with the rank of its worker."""
@@ -116,14 +117,22 @@ class JournalReader:
             rank = int(path.stem.rpartition("-")[2])
             known = self._known.setdefault(rank, _Known())
             for line in _whole_lines(path, known):
-                self.n_lines += 1
+                self.n_lines[rank] += 1
                 receipt = self._take_in(known, line)
                 if receipt is not None:
                     yield rank, receipt
 
-    def in_hand(self) -> list[int]:
-        """Return the shard that each worker was heard of last to be at."""
-        return [shard for known in self._known.values() for shard in known.in_hand[:1]]
+    def in_hand(self, element: int, of: int) -> list[int]:
+        """Return the shards that workers are at that have opened the task.
+
+        Parameters
+        ----------
+        element, of : int
+            Number of the element of an array that has started them, and how many it has: the worker with rank ``r``
+            belongs to element ``r % of``.
+        """
+        workers = [known for rank, known in self._known.items() if rank % of == element and known.is_open]
+        return [shard for known in workers for shard in known.in_hand[:1]]
 
     def died_with(self, ended: Sequence[int], of: int) -> list[int]:
         """Return the shards that workers had first in hand when they died, since the last time.
@@ -133,7 +142,7 @@ class JournalReader:
         ended : sequence of int
             Elements of an array of which no process is left.
         of : int
-            How many elements it has: the worker with rank ``r`` was started by element ``r % of``.
+            How many elements it has.
         """
         for rank, known in self._known.items():
             if rank % of in ended:

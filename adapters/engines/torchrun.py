@@ -13,7 +13,7 @@ from .working import Worker, require_no_worker
 
 __all__ = ["Torchrun"]
 
-_SAYS_WHO = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "SLURM_ARRAY_TASK_ID")
+_SAYS_WHO = ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "SLURM_ARRAY_TASK_ID")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Torchrun:
         """
         require_no_worker()
         environ = os.environ if self.environ is None else self.environ
-        if not any(name in environ for name in (*_SAYS_WHO, "WORLD_SIZE")):
+        if not any(name in environ for name in _SAYS_WHO):
             raise EngineError(
                 "engine='torchrun' was used in a process that does not know which of several it is: neither RANK and "
                 "WORLD_SIZE nor the variables of mpirun or srun are set. Start the script with: torchrun "

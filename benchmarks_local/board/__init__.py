@@ -1,12 +1,13 @@
 """Score records, the jobs that write them, and the leaderboard that shows them."""
 
 from .board import COLUMNS, Board, Cell, Row, make_board
+from .contents import content_of
 from .errors import JobError, MixedRecordsError, NoRecordsError, RecordError
 from .files import RecordFolder, read_record, read_records, record_name, write_record
 from .jobs import Job, JobTable
 from .page import render_page
 from .record import Record
-from .running import Run, content_of, run_jobs
+from .running import Run, run_jobs
 from .tables import as_csv, as_json, as_markdown, as_text
 
 __all__ = [

@@ -17,7 +17,12 @@ from filelock import FileLock, Timeout
 
 from .errors import JobError
 
-__all__ = ["Job", "JobTable"]
+__all__ = ["DRIVER", "MEMORY_ADVICE", "Job", "JobTable"]
+
+DRIVER = "driver-"
+"""How the name of a process begins that takes jobs for workers of an engine: its own end is not theirs."""
+MEMORY_ADVICE = "Where memory ran out, give it a smaller --memory, or --jobs 1."
+"""What to do about a job that takes its process with it."""
 
 _VERSION = 1
 _MAX_DEATHS = 2  # a job that takes its process with it is tried once more, in case that another one took it
@@ -47,7 +52,8 @@ class Job:
     parity : str
         The release that the numbers are to be equal to; empty for our own defaults.
     place : str
-        File or module that registers the model; empty for one of an installed package.
+        File or module that registers the model, or folder of a store that holds its activations; empty for a model of
+        an installed package.
     layers : str
         JSON list of the layers to choose from; empty for those that the model was registered with.
     content : str
@@ -141,15 +147,34 @@ class JobTable:
         worker : str
             Who takes it: the name under which it holds ``lock``.
         """
+        return next(iter(self.take_all(ids, worker, most=1)), None)
+
+    def take_all(self, ids: Sequence[int], worker: str, most: int | None = None) -> list[Job]:
+        """Take those of these jobs that are waiting, at once.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            Numbers of jobs.
+        worker : str
+            Who takes them: the name under which it holds ``lock``.
+        most : int, optional
+            How many at most.
+
+        Returns
+        -------
+        list of Job
+            In the order of ``ids``.
+        """
         with self._opened() as connection:
             waiting = {number for (number,) in connection.execute("SELECT id FROM jobs WHERE state = 'waiting'")}
-            number = next((each for each in ids if each in waiting), None)
-            if number is None:
-                return None
-            connection.execute(
-                "UPDATE jobs SET state = 'running', worker = ?, changed = ? WHERE id = ?", (worker, time.time(), number)
+            numbers = [number for number in ids if number in waiting][:most]
+            connection.executemany(
+                "UPDATE jobs SET state = 'running', worker = ?, changed = ? WHERE id = ?",
+                [(worker, time.time(), number) for number in numbers],
             )
-            return self._all(connection)[number]
+            found = self._all(connection) if numbers else {}
+        return [found[number] for number in numbers]
 
     def finish(self, number: int, *, record: str = "", error: str = "", seconds: float = 0.0) -> None:
         """Note that a job is done, or that it failed with an error."""
@@ -175,7 +200,7 @@ class JobTable:
             return connection.execute("SELECT 1 FROM jobs WHERE worker = ?", (worker,)).fetchone() is not None
 
     def free_abandoned(self, endings: Mapping[str, str] | None = None, *, but: Collection[str] = ()) -> None:
-        """Let jobs of processes that live no more wait again; one that ended two processes has failed.
+        """Let jobs of processes that live no more wait again; one that ended two processes that scored has failed.
 
         Parameters
         ----------
@@ -186,18 +211,15 @@ class JobTable:
         """
         with self._opened() as connection:
             running = connection.execute("SELECT id, worker, deaths FROM jobs WHERE state = 'running'").fetchall()
-            for number, worker, deaths in running:
-                if worker in but or self._lives(worker):
-                    continue
+            gone = {worker for worker in {each[1] for each in running} - set(but) if not self._lives(worker)}
+            for number, worker, deaths in (each for each in running if each[1] in gone):
                 ending = (endings or {}).get(worker, "for a reason that is not known")
-                state = "failed" if deaths + 1 >= _MAX_DEATHS else "waiting"
-                error = (
-                    f"The process that scored it ended {_MAX_DEATHS} times, the last time {ending}. Where memory ran "
-                    "out, give it a smaller --memory, or --jobs 1."
-                )
+                deaths += not worker.startswith(DRIVER)
+                state = "failed" if deaths >= _MAX_DEATHS else "waiting"
+                error = f"The process that scored it ended {_MAX_DEATHS} times, the last time {ending}. {MEMORY_ADVICE}"
                 connection.execute(
                     "UPDATE jobs SET state = ?, error = ?, worker = '', deaths = ?, changed = ? WHERE id = ?",
-                    (state, error if state == "failed" else "", deaths + 1, time.time(), number),
+                    (state, error if state == "failed" else "", deaths, time.time(), number),
                 )
 
     def _add(self, connection: sqlite3.Connection, job: Job, *, force: bool) -> int:

@@ -1,36 +1,29 @@
-"""Score many models on many benchmarks in several processes; what was interrupted is taken up again."""
+"""Score many models on many benchmarks by many workers; what was interrupted is taken up again."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from adapters.engines.processes import ending_of
+from adapters.engines.resources import thread_settings
 from adapters.memory import available_memory
 
-from ..data import list_datasets, load_dataset
+from .driving import EngineCrew, is_local, scoring_engine
 from .errors import JobError
-from .jobs import Job, JobTable
+from .jobs import DRIVER, Job, JobTable
 from .working import Orders
 
-__all__ = ["Run", "content_of", "run_jobs"]
+__all__ = ["Run", "run_jobs"]
 
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 # Ctrl-C reaches the whole group: the worker leaves it to its parent, which then ends the worker in good order.
 _WORKER = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
@@ -49,17 +42,22 @@ class Run:
     folder : pathlib.Path
         Where the table of jobs is, and where records go.
     n_workers : int
-        How many processes.
+        How many.
     data : tuple of str
         Folders of datasets.
     memory : int or None
-        The most bytes that all workers together may take.
+        The most bytes that all workers together may take, in equal parts. None means half of what is free on this
+        machine, or, where an engine may have several, half of what is free where a job is scored.
     store : pathlib.Path or None
         Where activations are kept between scorings.
     force : bool
         Whether to do again what is done.
     report : callable
         Is told of each job that was done or failed, and how many of all are.
+    engine : str or Engine, optional
+        What brings jobs to workers: ``"local"``, ``"ray"``, ``"dask"``, ``"slurm"``, or an engine of
+        ``adapters.engines`` with the patience that the longest score needs. Without one, processes of this machine take
+        jobs from the table by themselves.
     """
 
     folder: Path
@@ -69,6 +67,7 @@ class Run:
     store: Path | None = None
     force: bool = False
     report: Callable[[Job, int, int], None] = field(default_factory=lambda: _say_nothing)
+    engine: Any = None
 
 
 def run_jobs(jobs: Sequence[Job], run: Run) -> list[Job]:
@@ -89,12 +88,16 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> list[Job]:
     Raises
     ------
     JobError
-        When workers cannot start.
+        When workers cannot start, or the engine cannot hand out jobs.
+    EngineError
+        When the engine's workers cannot start.
     """
+    engine = None if run.engine is None else scoring_engine(run.engine)
     table = JobTable(run.folder)
     ids = table.add(jobs, force=run.force)
-    crew = _Crew(run, table, list(dict.fromkeys(ids)))
     told = {job.id for job in table.jobs(ids) if job.state in ("done", "failed")}
+    orders = _orders(run, list(dict.fromkeys(ids)), is_here=engine is None or is_local(engine))
+    crew = _Crew(table, orders, run.n_workers) if engine is None else EngineCrew(engine, table, orders, run.n_workers)
     try:
         while True:
             crew.clear()
@@ -106,50 +109,19 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> list[Job]:
             if len(told) == len(crew.ids):
                 crew.let_go()
                 return table.jobs(ids)
-            crew.fill_up(sum(job.state == "waiting" for job in now))
-            time.sleep(_POLL)
+            if not crew.fill_up(sum(job.state == "waiting" for job in now)):
+                time.sleep(_POLL)
     finally:
         crew.end()
         table.free_abandoned()
 
 
-def content_of(place: str, benchmark: str) -> str:
-    """Return a digest of what a score depends on and a user may change: the file or module of models, and the dataset.
-
-    What that imports, and files of weights, are not looked at.
-
-    Parameters
-    ----------
-    place : str
-        File or module that registers the model.
-    benchmark : str
-        Identifier; generated and public benchmarks do not change.
-
-    Raises
-    ------
-    DatasetError
-        When the dataset is there and cannot be used.
-    """
-    source, folder = _source_of(place), list_datasets().get(benchmark.rpartition(".")[0])
-    parts = [source.read_bytes() if source is not None and source.is_file() else b""]
-    parts.append(b"" if place.endswith(".py") else place.encode())  # a file may be moved, a module not renamed
-    parts.append(b"" if folder is None else load_dataset(folder).digest.encode())
-    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-
-
-def _source_of(place: str) -> Path | None:
-    if place.endswith(".py"):
-        return Path(place)
-    spec = find_spec(place) if place else None
-    return None if spec is None or spec.origin is None else Path(spec.origin)
-
-
 class _Crew:
-    """The workers of a run."""
+    """The workers of a run without an engine, which take jobs from the table by themselves."""
 
-    def __init__(self, run: Run, table: JobTable, ids: list[int]) -> None:
-        self.ids = ids
-        self._run, self._table = run, table
+    def __init__(self, table: JobTable, orders: Orders, n_workers: int) -> None:
+        self.ids = orders.ids
+        self._table, self._orders, self._n_workers = table, orders, n_workers
         self._workers: dict[str, subprocess.Popen[str]] = {}
 
     def clear(self) -> None:
@@ -158,20 +130,21 @@ class _Crew:
         for name, status in gone.items():
             if status and not self._table.has_taken(name):
                 raise JobError(
-                    f"A process that was to score ended {_ending(status)} before it took a job. Its own output, above, "
-                    "tells why."
+                    f"A process that was to score ended {ending_of(status)} before it took a job. Its own output, "
+                    "above, tells why."
                 )
         for name in gone:
             del self._workers[name]
-        endings = {name: _ending(status) for name, status in gone.items() if status is not None}
+        endings = {name: ending_of(status) for name, status in gone.items() if status is not None}
         self._table.free_abandoned(endings, but=self._workers.keys())  # one that dies now tells its ending next time
 
-    def fill_up(self, n_waiting: int) -> None:
+    def fill_up(self, n_waiting: int) -> bool:
         """Start workers while there are jobs for them."""
         n_idle = sum(not self._table.has_taken(name) for name in self._workers)
-        while len(self._workers) < self._run.n_workers and n_idle < n_waiting:
+        while len(self._workers) < self._n_workers and n_idle < n_waiting:
             self._start()
             n_idle += 1
+        return False
 
     def let_go(self) -> None:
         """Give workers that have nothing left to do the time to end by themselves."""
@@ -192,18 +165,14 @@ class _Crew:
                 process.wait()
 
     def _start(self) -> None:
-        run, name = self._run, secrets.token_hex(8)
-        # Without a word, scoring takes half of what is free: each of several workers would.
-        memory = (available_memory() or 0) // 2 if run.memory is None and run.n_workers > 1 else run.memory
-        memory = memory // run.n_workers if memory else None
-        store = None if run.store is None else str(run.store.absolute())
-        orders = Orders(str(run.folder.absolute()), name, self.ids, list(run.data), memory, store, os.getpid())
+        name = secrets.token_hex(8)
+        orders = replace(self._orders, worker=name)
         # What models print goes to stderr: stdout belongs to the answer of whoever called.
         process = subprocess.Popen(
             [sys.executable, "-c", _WORKER],
             stdin=subprocess.PIPE,
             stdout=2,
-            env={**os.environ, **_pinned(run.n_workers)},
+            env={**os.environ, **thread_settings(self._n_workers)},
             text=True,
         )
         self._workers[name] = process
@@ -215,20 +184,13 @@ class _Crew:
                 pass
 
 
-def _pinned(n_workers: int) -> dict[str, str]:
-    """Share the cores out, so that linear algebra does not start a thread per core in every process."""
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {name: os.environ.get(name, str(max(1, n_cores // n_workers))) for name in _THREADS}
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"with exit status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    return f"by {name}"
+def _orders(run: Run, ids: list[int], *, is_here: bool) -> Orders:
+    # Without a word, scoring takes half of what is free: each of several workers on this machine would.
+    memory = (available_memory() or 0) // 2 if run.memory is None and run.n_workers > 1 and is_here else run.memory
+    memory = memory // run.n_workers if memory else None
+    store = None if run.store is None else str(run.store.absolute())
+    name = f"{DRIVER}{secrets.token_hex(8)}"
+    return Orders(str(run.folder.absolute()), name, ids, list(run.data), memory, store, os.getpid())
 
 
 def _say_nothing(job: Job, n_done: int, n_jobs: int) -> None:

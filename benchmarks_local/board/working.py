@@ -20,8 +20,9 @@ from ..data import add_dataset
 from ..scoring import score
 from .files import write_record
 from .jobs import Job, JobTable
+from .stores import is_store, stored_model
 
-__all__ = ["Orders", "load_place", "main", "work"]
+__all__ = ["Orders", "load_place", "main", "outcome", "work"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,15 +82,36 @@ def work(orders: Orders) -> None:
             job = table.take(orders.ids, orders.worker)
             if job is None:
                 return
-            start = time.perf_counter()
-            try:
-                record = write_record(_score(job, orders), table.folder).name
-            except Exception as error:
-                if not isinstance(error, AdapterError):  # what its author needs; of ours the message is enough
-                    _log.warning("".join(traceback.format_exception(error)))
-                table.finish(job.id, error=_described(error), seconds=time.perf_counter() - start)
-            else:
-                table.finish(job.id, record=record, seconds=time.perf_counter() - start)
+            table.finish(job.id, **outcome(job, table.folder, orders.memory, orders.store))
+
+
+def outcome(job: Job, folder: Path, memory: int | None, store: str | None) -> dict[str, Any]:
+    """Score, write the record, and say how it went.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be scored.
+    folder : pathlib.Path
+        Where the record goes.
+    memory : int or None
+        The most bytes that it may take.
+    store : str or None
+        Where activations are kept.
+
+    Returns
+    -------
+    dict
+        ``seconds``, and the ``record``'s name or the ``error``: what ``JobTable.finish`` is told.
+    """
+    start = time.perf_counter()
+    try:
+        said = {"record": write_record(_score(job, memory, store), folder).name}
+    except Exception as error:
+        if not isinstance(error, AdapterError):  # what its author needs; of ours the message is enough
+            _log.warning("".join(traceback.format_exception(error)))
+        said = {"error": _described(error)}
+    return {**said, "seconds": time.perf_counter() - start}
 
 
 def load_place(place: str) -> None:
@@ -113,10 +135,14 @@ def _leave(*_: Any) -> NoReturn:
     sys.exit(128 + signal.SIGTERM)
 
 
-def _score(job: Job, orders: Orders) -> dict[str, Any]:
-    load_place(job.place)
+def _score(job: Job, memory: int | None, store: str | None) -> dict[str, Any]:
+    if is_store(job.place):
+        model: Any = stored_model(job.place, job.model)
+    else:
+        load_place(job.place)
+        model = job.model
     options: dict[str, Any] = {"parity": job.parity or None, "layers": json.loads(job.layers or "null")}
-    found = score(job.model, job.benchmark, memory=orders.memory, store=orders.store, **options)
+    found = score(model, job.benchmark, memory=memory, store=store, **options)
     record: dict[str, Any] = found.to_record()
     return {**record, "model": job.model, "benchmark": job.benchmark}  # whose procedure it was, the score itself knows
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks_local.board import Job, JobError, JobTable, content_of
+from benchmarks_local.board.jobs import DRIVER
 from benchmarks_local.board.working import Orders, work
 
 
@@ -35,6 +36,16 @@ def test_jobs_are_taken_in_order_and_once(table: JobTable):
     assert [(job.model, job.benchmark) for job in taken if job] == [("b", "x"), ("a", "y")]
     assert taken[2] is None
     assert states(table, ids) == ["waiting", "running", "running"]
+
+
+def test_all_that_wait_are_taken_at_once(table: JobTable):
+    ids = table.add([Job(name, "x") for name in "abcd"])
+    with table.lock("other"), table.lock("me"):
+        table.take([ids[1]], "other")
+        assert [job.model for job in table.take_all([ids[3], ids[1], ids[0]], "me", most=1)] == ["d"]
+        assert [job.model for job in table.take_all(ids[::-1], "me")] == ["c", "a"]
+        assert table.take_all(ids, "me") == []
+        assert states(table, ids) == ["running"] * 4
 
 
 def test_many_takers_do_each_job_once(tmp_path: Path):
@@ -110,6 +121,14 @@ def test_a_job_that_ends_its_process_twice_has_failed(table: JobTable):
     table.free_abandoned()
     assert states(table, [number]) == ["waiting"]
     assert list((table.folder / ".workers").iterdir()) == []
+
+
+def test_the_end_of_a_driver_is_not_that_of_a_worker(table: JobTable):
+    (number,) = table.add([Job("a", "x")])
+    for _ in range(3):
+        assert table.take_all([number], f"{DRIVER}gone")
+        table.free_abandoned()
+        assert states(table, [number]) == ["waiting"]
 
 
 def test_nothing_is_begun_for_a_parent_that_has_gone(table: JobTable):

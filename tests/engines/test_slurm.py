@@ -4,16 +4,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from adapters.engines import EngineError, Receipt
+from adapters.engines import EngineError
 from adapters.engines.slurm import Slurm
+from adapters.engines.slurm_jobs import states_of
 
 from ..environment.slurm import ADVICE, ToySlurm, missing_programs, running_slurm, wait_until
-from .toy_tasks import events, expected, kept, processes, times_begun, times_done, toy_task
+from .candidate import Candidate, is_alive
+from .conformance import Check, checks, driver_killed, name_of, slow_worker, straggler
+from .conftest import contents
+from .toy_tasks import expected, kept, processes, times_begun, times_done, toy_task
 
 SECONDS = 60.0
 SHARDS = range(8)
@@ -42,11 +48,13 @@ def quick(**options: object) -> Slurm:
     return Slurm(**{"poll": 0.2, "patience": SECONDS, **options})  # type: ignore[arg-type]
 
 
-def is_alive(process: int) -> bool:
-    return Path(f"/proc/{process}").exists()
+def submit(slurm: ToySlurm, script: Path) -> None:
+    """Do what somebody does by hand, and wait until all elements have ended."""
+    slurm.ask("sbatch", str(script))
+    assert wait_until(lambda: not slurm.jobs(), SECONDS)
 
 
-def job_of(folder: Path, slurm: ToySlurm) -> str:
+def job_of(slurm: ToySlurm) -> str:
     """Return the number of the array that runs."""
     return slurm.jobs().partition("_")[0]
 
@@ -55,51 +63,10 @@ def logs(folder: Path) -> str:
     return "".join(f"{path}:\n{path.read_text()}" for path in sorted(folder.glob("slurm-*/*.txt")))
 
 
-def test_an_array_does_all(slurm: ToySlurm, tmp_path: Path):
-    receipts = list(quick().run(toy_task(tmp_path, group=2), SHARDS, 2))
-    assert kept(tmp_path) == expected(SHARDS), logs(tmp_path)
-    assert sorted(receipt.shard for receipt in receipts) == [*SHARDS]
-    assert {receipt.error for receipt in receipts} == {""}
-    assert len({receipt.worker for receipt in receipts}) == len(processes(tmp_path)) == 2
-    assert not any(is_alive(process) for process in processes(tmp_path))
-    assert set(times_done(tmp_path).values()) == {1}
-
-
-def test_shards_of_a_killed_worker_go_to_another(slurm: ToySlurm, tmp_path: Path):
-    receipts = list(quick().run(toy_task(tmp_path, dies_once=[2]), SHARDS, 2))
-    assert kept(tmp_path) == expected(SHARDS), logs(tmp_path)
-    assert len(receipts) == 8
-    assert len(processes(tmp_path)) == 3
-    assert set(times_done(tmp_path).values()) == {1}
-
-
-def test_a_shard_that_kills_is_given_up(slurm: ToySlurm, tmp_path: Path):
-    receipts = list(quick().run(toy_task(tmp_path, group=4, uncounted_poison=[2]), SHARDS, 2))
-    (failed,) = [receipt for receipt in receipts if receipt.error]
-    assert kept(tmp_path) == expected({*SHARDS} - {2}), logs(tmp_path)
-    assert failed.shard == 2
-    assert failed.kind == "WorkerDiedError"
-    assert failed.is_final
-    assert "ended by SIGKILL (FAILED) 3 times with this shard first in hand" in failed.error
-    assert times_begun(tmp_path)[2] == 3
-
-
-def test_failures_are_passed_on(slurm: ToySlurm, tmp_path: Path):
-    receipts = list(quick().run(toy_task(tmp_path, group=3, raises=[1], refused=[4]), SHARDS, 2))
-    failed = {receipt.shard: receipt for receipt in receipts if receipt.error}
-    assert kept(tmp_path) == expected({*SHARDS} - {1, 4})
-    assert set(failed) == {1, 4}
-    assert "the toy cannot do shard 1" in failed[1].error
-    assert failed[4].is_final
-    assert times_begun(tmp_path)[1] == 1
-
-
-def test_workers_that_die_before_they_begin(slurm: ToySlurm, tmp_path: Path):
-    with pytest.raises(EngineError) as error:
-        list(quick().run(toy_task(tmp_path, dies_on_opening="always"), [0], 1))
-    assert "ended 3 times without having done a shard" in str(error.value)
-    assert "by SIGKILL (FAILED)" in str(error.value)
-    assert len(processes(tmp_path)) == 3
+# A shard is one element's from the beginning, so nobody relieves a slow one; and a job survives whoever submitted it.
+@pytest.mark.parametrize("check", checks(but=[slow_worker, straggler, driver_killed]), ids=name_of)
+def test_conformance(check: Check, slurm: ToySlurm, tmp_path: Path):
+    check(Candidate(make=lambda patience: Slurm(poll=0.2, patience=patience)), tmp_path)
 
 
 def test_a_setup_that_fails_shows_its_log(slurm: ToySlurm, tmp_path: Path):
@@ -110,16 +77,6 @@ def test_a_setup_that_fails_shows_its_log(slurm: ToySlurm, tmp_path: Path):
     assert "é is loaded" in str(error.value)
     assert "module_that_is_not_there: command not found" in str(error.value)
     assert not processes(tmp_path)
-
-
-def test_closing_cancels(slurm: ToySlurm, tmp_path: Path):
-    receipts = quick().run(toy_task(tmp_path, hangs=[2, 3]), SHARDS, 2)
-    assert next(receipts).shard in (0, 1)
-    assert wait_until(lambda: len(processes(tmp_path)) == 2, SECONDS)
-    receipts.close()  # type: ignore[attr-defined]
-    assert not slurm.jobs()
-    assert not any(is_alive(process) for process in processes(tmp_path))
-    assert len(events(tmp_path, "closed")) == 2  # asked to stop, workers close what they have opened
 
 
 def test_ctrl_c_cancels(slurm: ToySlurm, tmp_path: Path):
@@ -147,7 +104,7 @@ def test_what_a_cancelled_element_left_is_done_by_a_second_run(slurm: ToySlurm, 
         receipts.append(receipt)
         if len(receipts) == 1:
             assert wait_until(lambda: times_begun(tmp_path)[2] == 1, SECONDS)
-            slurm.ask("scancel", f"{job_of(tmp_path, slurm)}_0")
+            slurm.ask("scancel", f"{job_of(slurm)}_0")
     assert sorted(receipt.shard for receipt in receipts) == [0, 1, 3, 5, 7]
     again = list(quick().run(task, [2, 4, 6], 2))
     assert sorted(receipt.shard for receipt in again) == [2, 4, 6]
@@ -158,7 +115,7 @@ def test_what_a_cancelled_element_left_is_done_by_a_second_run(slurm: ToySlurm, 
 def test_a_job_that_somebody_cancels_is_not_started_again(slurm: ToySlurm, tmp_path: Path):
     receipts = quick().run(toy_task(tmp_path, hangs=[2, 3]), SHARDS, 2)
     assert {next(receipts).shard, next(receipts).shard} == {0, 1}
-    job = job_of(tmp_path, slurm)
+    job = job_of(slurm)
     slurm.ask("scancel", job)
     with pytest.raises(EngineError) as error:
         next(receipts)
@@ -166,26 +123,18 @@ def test_a_job_that_somebody_cancels_is_not_started_again(slurm: ToySlurm, tmp_p
 
 
 def test_a_requeued_element_goes_on(slurm: ToySlurm, tmp_path: Path):
+    """It waits for five seconds then, which are no silence."""
     receipts = []
-    for receipt in quick().run(toy_task(tmp_path, group=2, hangs_once=[2]), SHARDS, 2):
+    for receipt in quick(patience=4.0).run(toy_task(tmp_path, group=2, hangs_once=[2]), SHARDS, 2):
         receipts.append(receipt)
         if receipt.shard == 0:
             assert wait_until(lambda: times_begun(tmp_path)[2] == 1, SECONDS)
-            slurm.ask("scontrol", "requeue", f"{job_of(tmp_path, slurm)}_0")
+            slurm.ask("scontrol", "requeue", f"{job_of(slurm)}_0")
     assert sorted(receipt.shard for receipt in receipts) == [*SHARDS]
     assert {receipt.error for receipt in receipts} == {""}
     assert kept(tmp_path) == expected(SHARDS)
     assert set(times_done(tmp_path).values()) == {1}
     assert len(list(tmp_path.glob("slurm-*"))) == 1
-
-
-def test_silence_ends_it(slurm: ToySlurm, tmp_path: Path):
-    receipts = list(quick(patience=4.0).run(toy_task(tmp_path, hangs=[1]), [0, 1], 2))
-    (failed,) = [receipt for receipt in receipts if receipt.error]
-    assert "Nothing was heard for 4 s while a worker was at shard 1" in failed.error
-    assert not failed.is_final
-    assert kept(tmp_path) == expected([0])
-    assert not slurm.jobs()
 
 
 def test_a_job_that_is_held(slurm: ToySlurm, tmp_path: Path):
@@ -195,22 +144,38 @@ def test_a_job_that_is_held(slurm: ToySlurm, tmp_path: Path):
     assert "scontrol show job" in str(error.value)
 
 
-def test_time_in_the_queue_does_not_count(slurm: ToySlurm, tmp_path: Path):
-    engine = quick(options={"begin": "now+5"}, patience=2.0)
-    (receipt,) = engine.run(toy_task(tmp_path), [0], 1)
-    assert receipt.error == ""
-
-
-def test_a_controller_that_is_started_anew(slurm: ToySlurm, tmp_path: Path):
+def test_a_controller_that_hangs_for_a_while(slurm: ToySlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("adapters.engines.slurm_jobs._ANSWER_SECONDS", 0.5)
     receipts = quick().run(toy_task(tmp_path, seconds=0.5), SHARDS, 1)
-    found: list[Receipt] = [next(receipts)]
-    slurm.stop("slurmctld")
-    found += [next(receipts), next(receipts)]
-    slurm.start("slurmctld")
+    found, job = [next(receipts)], job_of(slurm)
+    with slurm.paused("slurmctld"):
+        with pytest.raises(EngineError, match=r"squeue has not answered for 0.5 s"):
+            states_of([job])
+        found += [next(receipts), next(receipts)]
     found += list(receipts)
-    slurm.wait_until_ready()
     assert [receipt.shard for receipt in found] == [*SHARDS]
     assert kept(tmp_path) == expected(SHARDS)
+
+
+def test_a_controller_that_does_not_come_back(slurm: ToySlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    impatient = tmp_path / "slurm.conf"  # commands try again for that long
+    impatient.write_text(slurm.configuration.read_text().replace("MessageTimeout=30", "MessageTimeout=1"))
+    monkeypatch.setenv("SLURM_CONF", str(impatient))
+    receipts = quick(patience=5.0).run(toy_task(tmp_path, hangs=[1]), [0, 1], 1)
+    assert next(receipts).shard == 0
+    job = job_of(slurm)
+    slurm.stop("slurmctld")
+    try:
+        with pytest.raises(EngineError) as error:
+            list(receipts)
+    finally:
+        slurm.start("slurmctld")
+        slurm.wait_until_ready()
+        slurm.ask("scancel", job)
+    assert "scancel refused" in str(error.value)
+    assert f"Cancel by hand: scancel {job}." in str(error.value)
+    assert "squeue refused" in str(error.value.__context__)
+    assert wait_until(lambda: not slurm.jobs(), SECONDS)
 
 
 def test_the_script_submitted_by_hand(slurm: ToySlurm, tmp_path: Path):
@@ -218,7 +183,7 @@ def test_the_script_submitted_by_hand(slurm: ToySlurm, tmp_path: Path):
     (script,) = tmp_path.glob("slurm-*/job.sh")
     assert script.read_text() == text
     assert f"sbatch {script}" in text.splitlines()[1]
-    slurm.ask("sbatch", "--wait", str(script))
+    submit(slurm, script)
     assert kept(tmp_path) == expected(SHARDS)
     assert set(times_done(tmp_path).values()) == {1}
 
@@ -227,16 +192,10 @@ def test_several_processes_in_each_element(slurm: ToySlurm, tmp_path: Path):
     """Somebody edits the script so that srun starts two processes in each of two elements."""
     script = Slurm(options={"ntasks": 2, "overcommit": True}).write(toy_task(tmp_path), SHARDS, 2)
     script.write_text(script.read_text().replace("exec ", "exec srun --overcommit --ntasks=2 "))
-    slurm.ask("sbatch", "--wait", str(script))
+    submit(slurm, script)
     assert kept(tmp_path) == expected(SHARDS), logs(tmp_path)
     assert len(processes(tmp_path)) == 4
     assert set(times_done(tmp_path).values()) == {1}
-
-
-def test_tasks_that_nobody_starts_are_not_waited_for(slurm: ToySlurm, tmp_path: Path):
-    """With ntasks, a batch script says of itself that it is 0 of 2; but it is alone."""
-    list(quick(options={"ntasks": 2}).run(toy_task(tmp_path), SHARDS, 1))
-    assert kept(tmp_path) == expected(SHARDS)
 
 
 NASTY = "a b'c\"d $(touch pwned) é `id` %j # ;& *"
@@ -262,10 +221,20 @@ def test_what_slurm_refuses(slurm: ToySlurm, tmp_path: Path):
     assert "correct options=..." in str(error.value)
 
 
-def test_variables_of_a_launcher_stay_here(slurm: ToySlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Whoever submits may be a process of torchrun or of another job."""
-    for name, value in {"RANK": "3", "WORLD_SIZE": "4", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}.items():
+def test_variables_that_do_not_count(slurm: ToySlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever submits may be a process of torchrun or of another job; and with ntasks a lonely script is 0 of 2."""
+    for name, value in {"RANK": "3", "WORLD_SIZE": "4", "SLURM_PROCID": "1", "SLURM_STEP_ID": "0"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SLURM_STEP_ID", "0")
-    assert len(list(quick().run(toy_task(tmp_path), SHARDS, 2))) == 8
+    assert len(list(quick(options={"ntasks": 2}).run(toy_task(tmp_path), SHARDS, 1))) == 8
     assert kept(tmp_path) == expected(SHARDS)
+
+
+@pytest.mark.usefixtures("many_shards")
+def test_an_extraction(slurm: ToySlurm, built: Any, images: list[str], tmp_path: Path):
+    """Two elements of an array leave what this process leaves alone."""
+    extractor, layers = built("engine_flax"), ["Conv_0", "Conv_1"]
+    alone = extractor(images, layers, store=tmp_path / "alone")
+    found = extractor(images, layers, store=tmp_path / "shared", engine=quick(), workers=2)
+    np.testing.assert_array_equal(found.values, alone.values)
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+    assert extractor.report().workers

@@ -14,7 +14,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,6 @@ def writing(folder: str, **arguments: Any) -> Iterator[Work]:
         yield toy.work
     finally:
         toy.note("closed")
-
-
-def not_a_task() -> AbstractContextManager[Work]:
-    """Fail like a function that takes other arguments."""
-    raise TypeError("a toy that cannot even be called")
 
 
 @dataclass

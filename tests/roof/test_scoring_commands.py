@@ -12,76 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from benchmarks_local.board import read_record, read_records, write_record
+from benchmarks_local.board import JobTable, read_record, read_records, write_record
 
+from ..board.eyes import MODELS
 from ..board.making import HOSTILE, record, study
 
-# Brain models of NumPy alone, so that a worker starts in a second.
-MODELS = '''
-"""Brain models that see the mean colours of parts of an image; some of them behave badly."""
-import os
-import shlex
-import signal
-import time
-from pathlib import Path
-
-import numpy as np
-import xarray as xr
-from PIL import Image
-from registry import register_brain_model
-
-HERE = Path(__file__).parent
-print("this line must not reach stdout")
-
-
-class Eyes:
-    def __init__(self, identifier):
-        self.identifier = identifier
-
-    def visual_degrees(self):
-        return 8
-
-    def start_recording(self, region, time_bins):
-        self.region = region
-
-    def look_at(self, stimuli, number_of_trials=1):
-        paths = [stimuli.get_stimulus(each) for each in stimuli["stimulus_id"]]
-        pixels = np.stack([np.asarray(Image.open(path).convert("L").resize((8, 8))).ravel() / 255 for path in paths])
-        coords = {name: ("presentation", list(stimuli[name])) for name in stimuli.columns}
-        coords["neuroid_id"] = ("neuroid", [f"eye.{i}" for i in range(64)])
-        return xr.DataArray(pixels, dims=("presentation", "neuroid"), coords=coords)
-
-
-@register_brain_model
-def eyes():
-    with (HERE / "eyes.log").open("a") as log:
-        log.write(f"{os.environ['OMP_NUM_THREADS']}\\n")
-    return Eyes("eyes")
-
-
-@register_brain_model
-def broken_eyes():
-    if (HERE / "mended").exists():
-        return Eyes("broken_eyes")
-    raise RuntimeError("no eyes today")
-
-
-@register_brain_model
-def deadly_eyes():
-    with (HERE / "deaths").open("a") as log:
-        log.write("x")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@register_brain_model
-def slow_eyes():
-    (HERE / "slow").touch()
-    while not (HERE / "mended").exists():
-        time.sleep(0.02)
-    return Eyes("slow_eyes")
-'''
 MOCK = "Mock2026.IT-pls"
+WITH_AND_WITHOUT_ENGINE = pytest.mark.parametrize("engine", [(), ("--engine", "local")], ids=["alone", "local"])
 
 
 @pytest.fixture
@@ -91,9 +30,10 @@ def eyes(tmp_path: Path) -> Path:
     return path
 
 
-def started(eyes: Path, *models: str) -> subprocess.Popen:
+def started(eyes: Path, *models: str, options: tuple[str, ...] = ()) -> subprocess.Popen:
     """Start `score` in a process group of its own, for a signal to end it."""
-    arguments = ["score", *(f"{eyes}:{model}" for model in models), "-b", MOCK, "--out", str(eyes.parent / "results")]
+    out = str(eyes.parent / "results")
+    arguments = ["score", *(f"{eyes}:{model}" for model in models), "-b", MOCK, "--out", out, *options]
     program = (  # a shell's background job, and what it starts, ignores Ctrl-C
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from brain_adapters.__main__ import main; main()"
@@ -140,25 +80,30 @@ def test_a_run_scores_what_can_be_scored_and_the_next_one_the_rest(run, eyes: Pa
     assert (tmp_path / "eyes.log").read_text().split() == [threads]  # once: what was done stays done
 
 
-def test_a_killed_run_goes_on_where_it_was(run, eyes: Path, tmp_path: Path):
-    process = started(eyes, "eyes", "slow_eyes")
+@WITH_AND_WITHOUT_ENGINE
+def test_a_killed_run_goes_on_where_it_was(run, eyes: Path, tmp_path: Path, engine: tuple[str, ...]):
+    process = started(eyes, "eyes", "slow_eyes", options=engine)
     wait_for(tmp_path / "slow")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    FileLock(tmp_path / "slow.lock").acquire(timeout=60).lock.release()  # the worker has gone, too
     before = {path: path.read_bytes() for path in (tmp_path / "results").glob("*.json")}
     assert len(before) == 1
     (tmp_path / "mended").touch()
-    result = run("score", f"{eyes}:eyes", f"{eyes}:slow_eyes", "-b", MOCK, "--out", tmp_path / "results")
+    result = run("score", f"{eyes}:eyes", f"{eyes}:slow_eyes", "-b", MOCK, "--out", tmp_path / "results", *engine)
     assert result.exit_code == 0, result.stderr
     assert [each.model for each in read_records(tmp_path / "results").records] == ["eyes", "slow_eyes"]
     assert {path: path.read_bytes() for path in before} == before
     assert len((tmp_path / "eyes.log").read_text().split()) == 1
 
 
-def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@WITH_AND_WITHOUT_ENGINE
+def test_an_interrupted_run_says_what_stays(
+    eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: tuple[str, ...]
+):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    process = started(eyes, "slow_eyes")
+    process = started(eyes, "slow_eyes", options=engine)
     wait_for(tmp_path / "slow")
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
@@ -166,6 +111,8 @@ def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path, monkeypa
     assert stdout == ""
     assert f"Interrupted; what was scored stays in {tmp_path / 'results'}" in stderr
     assert "Traceback" not in stderr
+    FileLock(tmp_path / "slow.lock").acquire(timeout=60).lock.release()  # the worker has gone, too
+    assert {job.state for job in JobTable(tmp_path / "results").jobs([1])} == {"waiting"}
     assert [each for each in (tmp_path / "temporary").iterdir() if "brain_adapters" in each.name] == []
 
 
@@ -178,6 +125,9 @@ def test_an_interrupted_run_says_what_stays(eyes: Path, tmp_path: Path, monkeypa
         (["-b", MOCK, "--data", "gone"], "gone has no dataset.yaml"),
         (["-b", MOCK, "--parity", "brainscore-1"], "--parity"),
         (["-b", MOCK, "--jobs", "0"], "--jobs"),
+        (["-b", MOCK, "--engine", "torchrun"], "'local', 'ray', 'dask' or 'slurm'"),
+        (["-b", MOCK, "--engine", "local", "--engine-option", "gpu=1"], "does not fit engine local"),
+        (["-b", MOCK, "--engine-option", "gpus=1"], "--engine-option came without --engine"),
         ([], "--benchmark"),
     ],
 )
