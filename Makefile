@@ -51,6 +51,7 @@ types: $(TEST_READY)
 
 unit: $(TEST_READY)
 	@$(PY) tests/environment/browser.py
+	@$(PY) tests/environment/slurm.py
 	@echo "== pytest" && time CONFORMANCE_PAGE=docs/conformance.md $(TEST_ENVIRONMENT) $(PY) -m pytest -n $(WORKERS)
 
 test-gpu: $(TEST_READY)

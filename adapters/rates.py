@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def with_forecast(plan: Plan, call: Call, store: ActivationStore | None, n_worke
     )
     of(n_workers, Rates(1.0))  # refuses before anything is measured
     rate, warm_up = model_rate(replace(call, batch_size=plan.batch_size), plan.passes, store)
-    startup = warm_up + _import_seconds(call.adapter.imports)
+    startup = warm_up + _import_seconds(tuple(call.adapter.imports))
     if store is None:
         return replace(plan, forecast=of(1, Rates(rate, None, startup)))
     return replace(plan, forecast=of(n_workers, Rates(rate, disk_rate(store.root), startup)))
@@ -215,5 +215,6 @@ def _import_seconds(modules: tuple[str, ...]) -> float:
     command = f"import {', '.join((__package__.partition('.')[0], *modules))}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, check=False)
+    with suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, timeout=120, check=False)
     return time.perf_counter() - start

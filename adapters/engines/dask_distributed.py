@@ -21,8 +21,9 @@ __all__ = ["Dask"]
 class Dask:
     """Shards on the workers of a Dask cluster.
 
-    A worker does one group of shards at a time and keeps the model between groups; a group waits behind it, and Dask
-    gives that to others when they have nothing to do.
+    A worker does one group of shards at a time, whatever number of threads it has, and keeps the model between groups.
+    Towards the end no group is bound to a worker before it has time, and shards of slow workers go to others as well.
+    Processes on this machine are started by command line, so that a script needs no ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ class Dask:
     def __post_init__(self) -> None:
         if self.client is not None and self.address is not None:
             raise ValueError("Dask got a client and an address. Pass one of them, or neither for processes here.")
-        if self.client is not None and getattr(self.client, "asynchronous", True):
+        is_client = callable(getattr(self.client, "submit", None)) and not getattr(self.client, "asynchronous", True)
+        if self.client is not None and not is_client:
             raise TypeError(
                 f"client={self.client!r} is no distributed.Client that waits for what it asks. Pass distributed.Client("
                 f"...), made without asynchronous=True; or address=, in place of a cluster object."
@@ -100,7 +102,8 @@ class Dask:
 
     def _receipts(self, task: Task, shards: Sequence[int], workers: int | None) -> Iterator[Receipt]:
         with self._cluster(workers, len(set(shards))) as (client, crew):
-            run = DaskRun(client, crew, task, shards, workers, self.patience)
+            n_workers = workers if crew is None else crew.n_workers
+            run = DaskRun(client, crew, task, shards, n_workers, self.patience)
             with closing(run.receipts()) as receipts:
                 yield from receipts
 

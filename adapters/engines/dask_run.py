@@ -70,7 +70,7 @@ class DaskRun:
         self._seconds: deque[float] = deque(maxlen=200)
         self._given_twice: set[int] = set()
         self._n_unopened, self._is_interrupted = 0, True
-        self._looked, self._workers = 0.0, list[str]()
+        self._looked, self._workers = 0.0, dict[str, int]()
 
     def receipts(self) -> Generator[Receipt]:
         """Yield one receipt for each shard, as far as they come; see `Engine.run`.
@@ -105,13 +105,16 @@ class DaskRun:
             self._crew.look_after()
         if time.monotonic() > self._looked + _TICK:
             try:
-                self._looked, self._workers = time.monotonic(), sorted(self._client.nthreads())
+                self._looked, self._workers = time.monotonic(), self._client.nthreads()
             except OSError:  # the scheduler has gone
                 return False
-        chosen = self._workers[: self._n_workers]
+        chosen = sorted(self._workers)[: self._n_workers]
         only = chosen if len(chosen) < len(self._workers) else None
-        # One for each worker: what waits behind another group, Dask gives to somebody else late or never.
-        for _ in range(min(max(1, len(chosen)) - len(self._handed), len(self._waiting))):
+        # While there is plenty, one waits behind another. Not at the end, nor where it would keep a thread from others:
+        # what is bound to a busy worker, Dask gives to somebody else late or never.
+        is_plenty = len(self._waiting) > 2 * max(len(chosen), self._n_workers or 0)
+        n_each = 2 if is_plenty and set(self._workers.values()) == {1} else 1
+        for _ in range(min(max(1, n_each * len(chosen)) - len(self._handed), len(self._waiting))):
             self._hand_out(self._waiting.popleft(), only)
         if not self._waiting:
             n_idle = len(chosen) - sum(bool(each.by_whom) for each in self._handed.values())
@@ -217,7 +220,7 @@ class DaskRun:
         if not self._workers:
             raise EngineError(
                 f"The Dask cluster at {self._client.scheduler.address} has no workers, and none came within "
-                f"{silence:.0f} s. Start some with `dask worker`; without client and address processes are started here."
+                f"{silence:.0f} s. Start some with `dask worker`; without client and address, processes are started."
             )
         for handed in self._handed.values():
             for shard in self._left_of(handed.shards)[:1] if handed.by_whom else ():

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -106,7 +107,9 @@ def joined(address: str, init: Mapping[str, Any]) -> Iterator[None]:
     with _same_process():
         try:
             try:
-                with _variables():
+                with _later_interrupt(), _variables(), warnings.catch_warnings():
+                    # JAX warns of forks; those of Ray start another program at once.
+                    warnings.filterwarnings("ignore", message=r"os\.fork", category=RuntimeWarning)
                     ray.init(address=address, **options)
             except (OSError, RuntimeError, ValueError, TimeoutError) as error:
                 raise EngineError(f"Ray did not start with address={address!r}: {error} {_ADVICE}") from error
@@ -155,6 +158,29 @@ def _own_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _later_interrupt() -> Iterator[None]:
+    """Have Ctrl-C wait for the end of a block, in which it could be lost in a callback; but not a second one."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: Any) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

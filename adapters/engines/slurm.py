@@ -23,6 +23,9 @@ _WORKERS = 4
 class Slurm:
     """Workers as elements of a Slurm job array.
 
+    Which element does which shards is said once, when the job is submitted: nobody relieves a slow one. A job goes on
+    when the process that submitted it is killed; Ctrl-C cancels it. Slurm's accounting is not needed.
+
     Parameters
     ----------
     options : mapping of str to object, optional

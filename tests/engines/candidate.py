@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.engines import Engine, Receipt, Task
 
-from .toy_tasks import events, processes
+from .toy_tasks import events, processes, toy_task
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class Candidate:
         """Return all receipts of a run."""
         with time_limit(self.limit):
             return list(self.make(patience).run(task, shards, workers))
+
+
+def enough_patience(candidate: Candidate, folder: Path) -> float:
+    """Return seconds within which workers surely start, on a machine as busy as this one is now."""
+    start = time.monotonic()
+    candidate.run(toy_task(folder), range(2))
+    return max(3.0, 4 * (time.monotonic() - start))
 
 
 @contextmanager
@@ -93,7 +100,7 @@ def process_at_work(folder: Path) -> int:
 
 def require_no_process(candidate: Candidate, folder: Path) -> None:
     if candidate.ends_processes:
-        wait_for(lambda: not any(map(is_alive, processes(folder))), 1.0)
+        wait_for(lambda: not any(map(is_alive, processes(folder))), 10.0)
 
 
 def require_final(receipts: Sequence[Receipt], shards: Collection[int]) -> list[Receipt]:

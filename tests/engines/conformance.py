@@ -16,7 +16,7 @@ from pathlib import Path
 from adapters.engines import Task
 from adapters.engines.working import Worker
 
-from .candidate import Candidate, require_final, require_no_process
+from .candidate import Candidate, enough_patience, require_final, require_no_process
 from .conformance_deaths import (
     closing,
     died_on_opening,
@@ -129,7 +129,8 @@ def straggler(candidate: Candidate, folder: Path) -> None:
 
 def patience(candidate: Candidate, folder: Path) -> None:
     """Show that a worker that hangs for ever ends the run after a while; the others' shards are done."""
-    receipts = candidate.run(toy_task(folder, hangs=[1], group=1), range(12), patience=4.0)
+    enough = enough_patience(candidate, folder / "before")
+    receipts = candidate.run(toy_task(folder, hangs=[1], group=1), range(12), patience=enough)
     assert kept(folder) == expected(set(range(12)) - {1})
     assert sorted(each.shard for each in receipts if not each.error) == [0, *range(2, 12)]
     assert not any(each.is_final for each in receipts)

@@ -19,6 +19,7 @@ import pytest
 from adapters.engines import EngineError
 from adapters.engines.dask_cluster import started_cluster
 from adapters.engines.dask_distributed import Dask
+from adapters.engines.dask_worker import do_group
 from adapters.engines.working import WORKER_VARIABLE
 from adapters.errors import MissingFrameworkError
 
@@ -75,12 +76,13 @@ def test_a_users_cluster_is_used_and_left_as_it_was(client: Any, tmp_path: Path)
 
 
 def test_threads_of_one_worker_take_turns(client: Any, tmp_path: Path):
-    """Frameworks have one model in a process; and a worker that is busy with two groups has bound one too early."""
-    run(Dask(client), toy_task(tmp_path, seconds=0.1), 12)
-    for process in processes(tmp_path):
-        said = [each["event"] for each in events(tmp_path) if each["process"] == process and each["shard"] >= 0]
-        assert said == ["begun", "done"] * (len(said) // 2)
-        assert len(said) >= 8
+    """Frameworks have one model in a process."""
+    task, first = toy_task(tmp_path, seconds=0.1).to_json(), sorted(client.nthreads())[:1]
+    futures = [client.submit(do_group, task, (n, n + 4), "turns", pure=False, workers=first) for n in range(4)]
+    client.gather(futures)
+    said = [each["event"] for each in events(tmp_path) if each["shard"] >= 0]
+    assert said == ["begun", "done"] * 8
+    assert len(events(tmp_path, "opened")) == 1
 
 
 def test_workers_are_the_most_that_are_used(client: Any, tmp_path: Path):
@@ -90,8 +92,6 @@ def test_workers_are_the_most_that_are_used(client: Any, tmp_path: Path):
 
 def test_a_new_run_takes_the_place_of_one_that_was_left_open(client: Any, tmp_path: Path):
     """Whoever started the first was killed and closed nothing; two models may not fit into a GPU."""
-    from adapters.engines.dask_worker import do_group
-
     first, second = tmp_path / "first", tmp_path / "second"
     client.submit(do_group, toy_task(first).to_json(), (0,), "first", pure=False).result()
     assert not events(first, "closed")
@@ -240,13 +240,31 @@ for receipt in Dask(threads=3).run(Task.from_json({task!r}), range(40), 2):
 """
 
 
+def script(folder: Path, **how: Any) -> subprocess.Popen[str]:
+    """Return a running script that does a toy task; once its workers have begun."""
+    path = folder / "script.py"
+    path.write_text(SCRIPT.format(task=toy_task(folder, **how).to_json()))
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    driver = subprocess.Popen([sys.executable, path], cwd=ROOT, process_group=0, **pipes)
+    wait_for(lambda: len(events(folder, "begun")) >= 2 or driver.poll() is not None, 30.0)
+    return driver
+
+
+def test_a_script_is_killed_while_its_workers_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What cannot be told to end goes with it, and leaves nothing in the folder for temporary files."""
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    driver = script(tmp_path, hangs=list(range(40)))
+    assert list(temporary.glob("brain-adapters-dask-*/*"))
+    driver.kill()
+    driver.communicate(timeout=20)
+    wait_for(lambda: not any(map(is_alive, processes(tmp_path))), 5.0)
+    assert not list(temporary.glob("brain-adapters-dask-*"))
+
+
 def test_a_plain_script_that_is_interrupted(tmp_path: Path):
     """It needs no ``if __name__``, its environment stays; Ctrl-C ends its workers, and Dask prints nothing."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(task=toy_task(tmp_path, seconds=0.2).to_json()))
-    driver = subprocess.Popen(
-        [sys.executable, script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    )
+    driver = script(tmp_path, seconds=0.2)
     wait_for(lambda: len(kept(tmp_path)) >= 3 or driver.poll() is not None, 30.0)
     workers = processes(tmp_path)
     said = [Path(f"/proc/{each}/environ").read_bytes().split(b"\0") for each in workers]

@@ -20,7 +20,7 @@ from adapters.engines.local import Local
 from adapters.engines.resources import n_cores
 from adapters.engines.working import WORKER_VARIABLE
 
-from .candidate import Candidate, is_alive, time_limit, wait_for
+from .candidate import Candidate, enough_patience, is_alive, time_limit, wait_for
 from .conformance import Check, checks, name_of
 from .local_tasks import local_task
 from .toy_tasks import events, expected, kept, processes, toy_task
@@ -182,12 +182,13 @@ def test_ctrl_c_in_a_script_without_a_guard(tmp_path: Path):
 def test_slow_consumers_and_passing_threads_do_no_harm(tmp_path: Path):
     """Patience is with workers, not with who takes the receipts; and who began may leave."""
     taken: list[int] = []
-    with time_limit(60):
-        receipts: Any = Local(patience=3.0).run(toy_task(tmp_path), range(6), 2)
+    patience = enough_patience(CANDIDATE, tmp_path / "before")
+    with time_limit(120):
+        receipts: Any = Local(patience=patience).run(toy_task(tmp_path), range(6), 2)
         first = threading.Thread(target=lambda: taken.append(next(receipts).shard))
         first.start()
         first.join()
-        time.sleep(3.5)
+        time.sleep(patience + 0.5)
         taken += [each.shard for each in receipts]
     assert sorted(taken) == list(range(6))
     assert len(processes(tmp_path)) == 2

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from adapters.engines import EngineError
+from adapters.engines import EngineError, Task
 from adapters.engines.ray_actors import Ray
 from adapters.engines.working import WORKER_VARIABLE
 from adapters.errors import MissingFrameworkError
@@ -33,7 +33,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Be a user who has called ``ray.init``: starting it for each test would take seconds."""
     from adapters.engines.ray_session import started
 
-    with started(4, 0, {}):
+    with started(4, 2, {}):  # GPUs only to be counted
         yield
     import ray
 
@@ -46,16 +46,29 @@ def test_conformance(check: Check, tmp_path: Path):
     check(CANDIDATE, tmp_path)
 
 
-TELLING = """
-import os
+TELLING = '''
+import os, time
 from contextlib import contextmanager
+from pathlib import Path
 from adapters.engines import Receipt
 from adapters.engines.working import worker_name
 
 @contextmanager
-def telling(names):
-    yield lambda shards: (Receipt(each, worker_name(), note=str([os.environ.get(n) for n in names])) for each in shards)
-"""
+def telling(names, folder, n_workers):
+    """Say what stands in the environment, once all workers are there."""
+    here = Path(folder, "there")
+    here.mkdir(exist_ok=True)
+    (here / str(os.getpid())).touch()
+    end = time.monotonic() + 30
+    while len(list(here.iterdir())) < n_workers and time.monotonic() < end:
+        time.sleep(0.02)
+    note = str([os.environ.get(name) for name in names])
+    def work(shards):
+        for shard in shards:
+            time.sleep(0.1)
+            yield Receipt(shard, worker_name(), note=note)
+    yield work
+'''
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
@@ -67,7 +80,8 @@ handler, variables = signal.getsignal(signal.SIGTERM), dict(os.environ)
 task = Task.from_json(sys.argv[1])
 for receipt in Ray().run(task, range(24), 2):
     assert not receipt.error, receipt
-telling = Task("telling:telling", {"names": ["OMP_NUM_THREADS", WORKER_VARIABLE]}, paths=(sys.argv[2],))
+arguments = {"names": ["OMP_NUM_THREADS", WORKER_VARIABLE], "folder": sys.argv[2], "n_workers": 1}
+telling = Task("telling:telling", arguments, paths=(sys.argv[2],))
 (receipt,) = Ray(num_cpus=3, num_gpus=0).run(telling, [0], 1)
 Path(sys.argv[2], "told").write_text(receipt.note)
 import ray
@@ -111,25 +125,42 @@ def test_its_own_session_leaves_nothing_behind(folder: Path, tmp_path: Path):
     assert list(folder.iterdir()) == []
 
 
-def test_ctrl_c_ends_everything(folder: Path, tmp_path: Path):
+@pytest.mark.parametrize("n_done", [0, 3])
+def test_ctrl_c_ends_everything(n_done: int, folder: Path, tmp_path: Path):
+    """Show it while Ray starts, which could swallow it, and in mid-run."""
     task, shards = toy_task(tmp_path, seconds=0.3), range(24)
     text = SCRIPT.partition("for receipt")[0] + "for receipt in Ray().run(task, range(24), 2):\n    pass\n"
     script = started_script(text, folder, task.to_json())
-    wait_for(lambda: len(kept(tmp_path)) >= 3 or script.poll() is not None, 60)
+    is_time = (lambda: len(kept(tmp_path)) >= n_done) if n_done else (lambda: any(folder.glob("ba-ray-*/session_*/*")))
+    wait_for(lambda: is_time() or script.poll() is not None, 60)
     os.killpg(script.pid, signal.SIGINT)  # to all of the terminal's processes
-    said = script.communicate(timeout=20)
+    said = script.communicate(timeout=60)
     assert script.returncode == -signal.SIGINT, said
     assert said[1].rstrip().endswith("KeyboardInterrupt")
     assert "Error" not in said[1]
     assert not any(map(is_alive, processes(tmp_path)))
     assert list(folder.iterdir()) == []
-    assert 3 <= len(kept(tmp_path)) < len(shards)
+    assert n_done <= len(kept(tmp_path)) < len(shards)
+
+
+@pytest.mark.usefixtures("session")
+@pytest.mark.parametrize(
+    ("engine", "workers", "seen"),
+    [(Ray(), None, {"0", "1"}), (Ray(), 3, {"0", "1"}), (Ray(num_gpus=0), 1, {""})],
+)
+def test_each_worker_sees_its_gpu(engine: Ray, workers: int | None, seen: set[str], tmp_path: Path):
+    n_workers = workers or 2
+    (tmp_path / "telling.py").write_text(TELLING)
+    arguments = {"names": ["CUDA_VISIBLE_DEVICES"], "folder": str(tmp_path), "n_workers": n_workers}
+    receipts = list(engine.run(Task("telling:telling", arguments, paths=(str(tmp_path),)), range(16), workers))
+    assert {receipt.note for receipt in receipts} == {str([each]) for each in seen}
+    assert len({receipt.worker for receipt in receipts}) == n_workers
 
 
 @pytest.mark.usefixtures("session")
 def test_no_place_for_a_worker(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"No Ray worker has begun with 'toy' within \d s.*4 CPUs and 0 GPUs.*less"):
-        list(Ray(num_gpus=1, patience=1.0).run(toy_task(tmp_path), range(3)))
+    with pytest.raises(EngineError, match=r"No Ray worker has begun with 'toy' within \d s.*4 CPUs and 2 GPUs.*less"):
+        list(Ray(num_gpus=3, patience=1.0).run(toy_task(tmp_path), range(3)))
     assert processes(tmp_path) == []
 
 

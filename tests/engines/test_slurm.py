@@ -1,6 +1,7 @@
 """A real Slurm of one node: arrays that are followed, killed, cancelled, requeued, held, and submitted by hand."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from adapters.engines import EngineError
 from adapters.engines.slurm import Slurm
 from adapters.engines.slurm_jobs import states_of
+from brain_adapters.distributing import script_for
 
 from ..environment.slurm import ADVICE, ToySlurm, missing_programs, running_slurm, wait_until
 from .candidate import Candidate, is_alive
@@ -40,7 +42,7 @@ def slurm(cluster: ToySlurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToySlu
     yield cluster
     left = cluster.jobs()
     if left:
-        cluster.ask("scancel", "--user", "root")
+        cluster.cancel_all()
     assert not left, "the test left jobs"
 
 
@@ -79,22 +81,29 @@ def test_a_setup_that_fails_shows_its_log(slurm: ToySlurm, tmp_path: Path):
     assert not processes(tmp_path)
 
 
-def test_ctrl_c_cancels(slurm: ToySlurm, tmp_path: Path):
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_whoever_submitted_it_goes(slurm: ToySlurm, tmp_path: Path, ending: signal.Signals):
+    """With Ctrl-C the job ends at once; when a login node dies it goes on, and does everything."""
     code = (
-        "from pathlib import Path; from toy_tasks import toy_task; from adapters.engines.slurm import Slurm\n"
-        f"task = toy_task(Path({str(tmp_path)!r}), hangs=[0])\n"
-        "list(Slurm(poll=0.2).run(task, [0], 1))\n"
+        "from toy_tasks import toy_task; from adapters.engines.slurm import Slurm\n"
+        f"list(Slurm(poll=0.2).run(toy_task({str(tmp_path)!r}, seconds=0.7), range(4), 1))\n"
     )
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
     process = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True
     )
     assert wait_until(lambda: times_begun(tmp_path)[0] == 1, SECONDS)
-    process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=SECONDS)[1]
+    process.send_signal(ending)
+    said = process.communicate(timeout=SECONDS)[1]
     assert process.returncode != 0
-    assert not slurm.jobs()
+    if ending == signal.SIGINT:
+        assert "KeyboardInterrupt" in said
+        assert not slurm.jobs()
+        assert len(kept(tmp_path)) < 4
+    assert wait_until(lambda: not slurm.jobs(), SECONDS)
     assert not any(is_alive(process) for process in processes(tmp_path))
+    if ending == signal.SIGKILL:
+        assert kept(tmp_path) == expected(range(4))
 
 
 def test_what_a_cancelled_element_left_is_done_by_a_second_run(slurm: ToySlurm, tmp_path: Path):
@@ -178,16 +187,6 @@ def test_a_controller_that_does_not_come_back(slurm: ToySlurm, tmp_path: Path, m
     assert wait_until(lambda: not slurm.jobs(), SECONDS)
 
 
-def test_the_script_submitted_by_hand(slurm: ToySlurm, tmp_path: Path):
-    text = Slurm(options={"partition": "toys"}).script(toy_task(tmp_path), SHARDS, 2)
-    (script,) = tmp_path.glob("slurm-*/job.sh")
-    assert script.read_text() == text
-    assert f"sbatch {script}" in text.splitlines()[1]
-    submit(slurm, script)
-    assert kept(tmp_path) == expected(SHARDS)
-    assert set(times_done(tmp_path).values()) == {1}
-
-
 def test_several_processes_in_each_element(slurm: ToySlurm, tmp_path: Path):
     """Somebody edits the script so that srun starts two processes in each of two elements."""
     script = Slurm(options={"ntasks": 2, "overcommit": True}).write(toy_task(tmp_path), SHARDS, 2)
@@ -227,14 +226,22 @@ def test_variables_that_do_not_count(slurm: ToySlurm, tmp_path: Path, monkeypatc
         monkeypatch.setenv(name, value)
     assert len(list(quick(options={"ntasks": 2}).run(toy_task(tmp_path), SHARDS, 1))) == 8
     assert kept(tmp_path) == expected(SHARDS)
+    assert len(list(tmp_path.glob("slurm-*"))) == 1
 
 
 @pytest.mark.usefixtures("many_shards")
-def test_an_extraction(slurm: ToySlurm, built: Any, images: list[str], tmp_path: Path):
-    """Two elements of an array leave what this process leaves alone."""
+def test_an_extraction_submitted_by_hand(slurm: ToySlurm, built: Any, images: list[str], tmp_path: Path):
+    """What `brain-adapters extract --engine slurm --dry-run` writes leaves what this process leaves alone."""
     extractor, layers = built("engine_flax"), ["Conv_0", "Conv_1"]
     alone = extractor(images, layers, store=tmp_path / "alone")
-    found = extractor(images, layers, store=tmp_path / "shared", engine=quick(), workers=2)
+    assert "decode" in extractor.report().seconds
+    store = tmp_path / "by hand"
+    text = script_for(extractor, images, layers, engine=Slurm(options={"partition": "toys"}), store=store, workers=2)
+    (script,) = store.glob("v1/??/*/tasks/*/slurm-*/job.sh")
+    assert script.read_text() == text
+    assert f"sbatch {shlex.quote(str(script))}" in text.splitlines()[1]
+    submit(slurm, script)
+    found = extractor(images, layers, store=store)
+    assert "decode" not in extractor.report().seconds  # nothing was left to do
     np.testing.assert_array_equal(found.values, alone.values)
-    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
-    assert extractor.report().workers
+    assert contents(store) == contents(tmp_path / "alone")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.engines import EngineError, Task
@@ -35,14 +38,30 @@ print("receipts of", *[each.shard for each in receipts], flush=True)
 """
 
 
-def started(folder: Path, task: Task, n_shards: int, *options: str) -> subprocess.Popen[str]:
-    """Return a running torchrun of a script that does a task in two processes."""
+EXTRACTION = """
+import hashlib
+import numpy as np
+import registry
+
+registry.load_models_file({models!r})
+found = registry.get_model("slow_torch")({images!r}, ["0", "2"], store={store!r}, engine="torchrun")
+print(found.shape, hashlib.sha256(np.ascontiguousarray(found.values)).hexdigest(), flush=True)
+"""
+
+
+def torchrun(folder: Path, text: str, *options: str) -> subprocess.Popen[str]:
+    """Return a running torchrun of a script in two processes."""
     script = folder / "script.py"
-    script.write_text(SCRIPT.format(task=task.to_json(), n_shards=n_shards))
+    script.write_text(text)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*command, str(script)], cwd=folder, env=environment, process_group=0, **pipes)
+
+
+def started(folder: Path, task: Task, n_shards: int, *options: str) -> subprocess.Popen[str]:
+    """Return a running torchrun of a script that does a task."""
+    return torchrun(folder, SCRIPT.format(task=task.to_json(), n_shards=n_shards), *options)
 
 
 def test_two_processes(tmp_path: Path):
@@ -51,6 +70,20 @@ def test_two_processes(tmp_path: Path):
     assert kept(tmp_path) == expected(range(9))
     assert times_done(tmp_path) == dict.fromkeys(range(9), 1)
     assert len(processes(tmp_path)) == len(events(tmp_path, "closed")) == 2
+
+
+def test_a_script_that_extracts(built: Any, images: list[str], tmp_path: Path):
+    """Both processes return all of it, to the last bit, though each has computed one half."""
+    alone = built("slow_torch")(images, ["0", "2"], store=tmp_path / "alone")
+    models, store = str(Path(__file__).with_name("engine_models.py")), str(tmp_path / "shared")
+    run = torchrun(tmp_path, EXTRACTION.format(models=models, images=images, store=store))
+    printed, errors = run.communicate(timeout=120)
+    digest = hashlib.sha256(np.ascontiguousarray(alone.values)).hexdigest()
+    assert printed.splitlines() == [f"{alone.shape} {digest}"] * 2, errors
+    cards = [json.loads(path.read_text())["card"] for path in Path(store).glob("v1/*/*/run-cards/*.json")]
+    n_shards = [each["shards"] for card in cards for each in card["workers"].values()]
+    assert len(n_shards) == 2
+    assert n_shards[0] == n_shards[1] >= 2
 
 
 def test_a_process_is_killed(tmp_path: Path):

@@ -79,7 +79,7 @@ class ToySlurm:
         text = CONFIGURATION.format(
             folder=folder,
             host=socket.gethostname().partition(".")[0],
-            user=pwd.getpwuid(os.geteuid()).pw_name,
+            user=_user(),
             controller_port=ports[0],
             node_port=ports[1],
         )
@@ -149,13 +149,19 @@ class ToySlurm:
         """Return the end of both logs."""
         return "".join(f"{path.name}:\n{path.read_text()[-3000:]}\n" for path in sorted(self.folder.glob("*.log")))
 
+    def cancel_all(self) -> None:
+        """End all jobs, and wait until they are gone."""
+        self.ask("scancel", "--user", _user())
+        wait_until(lambda: not self.jobs(), END_SECONDS)
+
     def end(self) -> None:
         """End all jobs, then the daemons."""
-        if "slurmctld" in self._daemons and self.jobs():
-            self.ask("scancel", "--user", pwd.getpwuid(os.geteuid()).pw_name)
-            wait_until(lambda: not self.jobs(), END_SECONDS)
-        for daemon in list(self._daemons):
-            self.stop(daemon)
+        try:
+            if len(self._daemons) == 2:
+                self.cancel_all()
+        finally:
+            for daemon in list(self._daemons):
+                self.stop(daemon)
 
 
 @contextmanager
@@ -200,6 +206,10 @@ def _found(program: str) -> str | None:
     # Daemons are in sbin, which is not on everybody's path.
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
     return shutil.which(program, path=path)
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def _free_ports(count: int) -> list[int]:
