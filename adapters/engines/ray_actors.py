@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -116,6 +117,10 @@ class Ray:
                         yield from crew.give_up()
                         return
                 crew.let_go()
+            except BaseException as error:
+                # Whoever keeps this error would keep what is Ray's, into the next session; see `Crew.end`.
+                traceback.clear_frames(error.__traceback__)
+                raise
             finally:
                 crew.end()
 

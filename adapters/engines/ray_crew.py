@@ -19,8 +19,8 @@ _MOST_DEATHS = 3
 _LONGEST = 300  # characters of what Ray says of a death
 _STREAMING = {
     "num_returns": "streaming",
-    # The next shard is begun when the receipt of the last one was taken up, which takes 1 ms: whoever dies next has said
-    # it. Without this, 2 of 8 workers that died at once took three receipts with them, and the wrong shard was blamed.
+    # The next shard is begun when the receipt of the last one was taken up, which takes 1 ms: whoever dies next has
+    # said it. Else 2 of 8 workers that died at once took three receipts with them, and the wrong shard was blamed.
     "_generator_backpressure_num_objects": 1,
 }
 
@@ -30,9 +30,12 @@ class _Member:
     """An actor: until it has opened the task it holds nothing, as it may wait for a place in the cluster."""
 
     actor: Any
-    opening: Any
+    opening: Any = None
     name: str = ""
     streams: deque[Any] = field(default_factory=deque)
+
+    def open(self) -> None:
+        self.opening = self.actor.open.remote()
 
     @property
     def is_open(self) -> bool:
@@ -42,6 +45,11 @@ class _Member:
     def awaited(self) -> list[Any]:
         """What the next word of it comes through."""
         return [self.opening] if not self.is_open else list(self.streams)[:1]
+
+    def forget(self) -> None:
+        """Let go of what is Ray's: in the next session the same names mean others, which would end with these."""
+        self.actor = self.opening = None
+        self.streams.clear()
 
 
 class Crew:
@@ -81,8 +89,8 @@ class Crew:
             and self.ledger.n_wanted > n_opening
             and self._n_stillborn < _MOST_DEATHS
         ):
-            actor = self._start()
-            self._members.append(_Member(actor, actor.open.remote()))
+            self._members.append(_Member(self._start()))
+            self._members[-1].open()
             n_opening += 1
         for member in self._members:
             self._give(member)
@@ -134,8 +142,11 @@ class Crew:
     def end(self) -> None:
         """End all workers, whatever they are at."""
         # Ray would start anew for whoever asks anything of it after its end.
-        for member in self._members if self._ray.is_initialized() else ():
-            self._ray.kill(member.actor)
+        is_there = self._ray.is_initialized()
+        for member in self._members:
+            if is_there:
+                self._ray.kill(member.actor)
+            member.forget()
         self._members = []
 
     def _give(self, member: _Member) -> None:
@@ -163,6 +174,7 @@ class Crew:
     def _died(self, member: _Member, error: Exception) -> Iterator[Receipt]:
         self._members.remove(member)
         self._ray.kill(member.actor)  # it may only be out of reach
+        member.forget()
         ending = _ending(error)
         if not member.is_open:
             self._n_stillborn, self._last_ending = self._n_stillborn + 1, ending

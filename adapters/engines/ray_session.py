@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -24,7 +25,8 @@ _PREFIX, _LOCK = "ba-ray-", "in-use"
 _LONGEST = 20  # characters of a folder that leave room for the names of Ray's sockets
 _REACH = 5.0  # seconds
 _ADVICE = "Start a cluster with `ray start --head`, and pass its address; or 'local' for Ray on this machine only."
-_RAYS_VARIABLES = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")
+# RAY_AUTH_MODE stays: Ray reads it once, and a cluster that is started from here later must be of the same mind.
+_RAYS_VARIABLES = ("PYTHONBREAKPOINT",)
 _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told
     # The engine says itself what a death means; Ray would print it to stdout, where data may be expected.
@@ -103,6 +105,7 @@ def joined(address: str, init: Mapping[str, Any]) -> Iterator[None]:
     """
     ray = imported_ray()
     _require_somebody_at(address)
+    gc.collect()  # what is left of an earlier session would take things of this one with it: names come again
     options = {"logging_level": "ERROR", "log_to_driver": False, **init}
     with _same_process():
         try:

@@ -95,7 +95,10 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [comparable(folder / "results", job) for job in run_jobs(jobs, Run(folder / "results"))]
 
 
-def test_processes_of_the_local_engine_score_as_a_plain_run_does(tmp_path: Path, eyes: str, plain: list):
+def test_processes_of_the_local_engine_score_as_a_plain_run_does(
+    tmp_path: Path, eyes: str, plain: list, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the killed leave what they were at
     pairs = [(model, each) for model in ("eyes", "startled_eyes") for each in CHEAP]
     pairs += [("broken_eyes", CHEAP[0]), ("deadly_eyes", CHEAP[0])]
     jobs = [Job(*pair, place=eyes) for pair in pairs]

@@ -78,16 +78,22 @@ from adapters.engines.working import WORKER_VARIABLE
 
 handler, variables = signal.getsignal(signal.SIGTERM), dict(os.environ)
 task = Task.from_json(sys.argv[1])
-for receipt in Ray().run(task, range(24), 2):
-    assert not receipt.error, receipt
 arguments = {"names": ["OMP_NUM_THREADS", WORKER_VARIABLE], "folder": sys.argv[2], "n_workers": 1}
 telling = Task("telling:telling", arguments, paths=(sys.argv[2],))
-(receipt,) = Ray(num_cpus=3, num_gpus=0).run(telling, [0], 1)
-Path(sys.argv[2], "told").write_text(receipt.note)
+receipts = Ray(num_cpus=3, num_gpus=0).run(telling, [0, 1], 1)
+Path(sys.argv[2], "told").write_text(next(receipts).note)
+try:
+    receipts.throw(RuntimeError("somebody keeps this"))
+except RuntimeError as error:
+    kept = error
+for receipt in Ray().run(task, range(24), 2):
+    assert not receipt.error, receipt
+    kept = None  # what it held of the first session must not end anything in the second, where names are the same
 import ray
 assert not ray.is_initialized()
 assert signal.getsignal(signal.SIGTERM) is handler
-del os.environ["RAY_CLIENT_MODE"]  # set on import
+for name in ("RAY_CLIENT_MODE", "RAY_AUTH_MODE"):  # which Ray reads once
+    os.environ.pop(name, None)
 assert dict(os.environ) == variables
 """
 
@@ -129,7 +135,7 @@ def test_its_own_session_leaves_nothing_behind(folder: Path, tmp_path: Path):
 def test_ctrl_c_ends_everything(n_done: int, folder: Path, tmp_path: Path):
     """Show it while Ray starts, which could swallow it, and in mid-run."""
     task, shards = toy_task(tmp_path, seconds=0.3), range(24)
-    text = SCRIPT.partition("for receipt")[0] + "for receipt in Ray().run(task, range(24), 2):\n    pass\n"
+    text = SCRIPT.partition("arguments =")[0] + "for receipt in Ray().run(task, range(24), 2):\n    pass\n"
     script = started_script(text, folder, task.to_json())
     is_time = (lambda: len(kept(tmp_path)) >= n_done) if n_done else (lambda: any(folder.glob("ba-ray-*/session_*/*")))
     wait_for(lambda: is_time() or script.poll() is not None, 60)

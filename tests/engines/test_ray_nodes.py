@@ -12,7 +12,7 @@ import pytest
 from adapters.engines.ray_actors import Ray
 from adapters.engines.ray_session import imported_ray
 
-from .candidate import is_alive, time_limit
+from .candidate import is_alive, time_limit, wait_for
 from .toy_tasks import events, expected, kept, processes, times_begun, toy_task
 
 MEMORY = 80 * 2**20  # bytes, the least that Ray takes
@@ -52,4 +52,4 @@ def test_a_lost_node_is_made_up_for(cluster: Any, tmp_path: Path):
     assert sum(times_begun(tmp_path).values()) - len(shards) <= group
     closed = {each["process"] for each in events(tmp_path, "closed")}
     assert len(set(processes(tmp_path)) - closed) == 1
-    assert not any(map(is_alive, processes(tmp_path)))
+    wait_for(lambda: not any(map(is_alive, processes(tmp_path))), 10)

@@ -24,7 +24,8 @@ WITH_AND_WITHOUT_ENGINE = pytest.mark.parametrize("engine", [(), ("--engine", "l
 
 
 @pytest.fixture
-def eyes(tmp_path: Path) -> Path:
+def eyes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where killed processes leave what they were at
     path = tmp_path / "eye_models.py"
     path.write_text(MODELS)
     return path
