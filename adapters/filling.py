@@ -130,6 +130,8 @@ class _Batches:
                 self._held = batch
                 return
             yield batch
+            if batch.positions[-1] == position - 1:  # what is wrong with the next one is the next shard's business
+                return
 
 
 class _Rows:

@@ -84,16 +84,18 @@ class DaskRun:
         silence = 0.0 if self._crew is None else -_START
         try:
             while self._left and self._look_after():
-                start, silence = time.monotonic(), max(silence, 0.0) if self._workers else silence
+                is_over, start = False, time.monotonic()
+                silence = max(silence, 0.0) if self._workers else silence
                 try:
                     found = list(self._take(self._heard.get(timeout=_TICK)))
                     silence = 0.0
                 except queue.Empty:
                     # Only time spent here counts: who takes the receipts may be as slow as they like.
                     silence += time.monotonic() - start
-                    found = list(self._given_up(silence)) if silence > self._patience else []
+                    is_over = silence > self._patience and self._task.seconds_silent() > self._patience
+                    found = list(self._given_up(silence)) if is_over else []
                 yield from found
-                if silence > self._patience:
+                if is_over:
                     return
             self._is_interrupted = any(each.n_said < len(each.shards) for each in self._handed.values())
         finally:

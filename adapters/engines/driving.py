@@ -19,6 +19,7 @@ from ..planning import shards_for
 from ..probing import StaleEntryError
 from ..running import BatchTooLargeError
 from ..store import ActivationStore, StoreValueError, StoreWriteError
+from ..store.attempts import Pulse
 from ..store.placing import note_completion
 from .extraction import MAX_ATTEMPTS, Extraction, PoisonShardError
 from .orders import MixedVersionsError, write_orders
@@ -66,7 +67,7 @@ class Distribution:
     @property
     def min_shards(self) -> int:
         """How many shards a new entry should have, so that all workers are busy to the end."""
-        return shards_for(self.n_workers)
+        return shards_for(self.n_workers or getattr(self.engine, "n_workers", None))
 
 
 @dataclass
@@ -139,6 +140,7 @@ class _Drive:
         self._failures: dict[int, Receipt] = {}
         self._n_tries: dict[int, int] = {}
         self._told: set[int] = set()
+        self._pulse = Pulse(extraction.entry)
         self._waits = bool(getattr(distribution.engine, "waits_for_others", False))
 
     def run(self) -> Outcome:
@@ -177,12 +179,13 @@ class _Drive:
         missing = self._missing()
         label, group = extraction.call.identifier, self._group(len(missing))
         if self._waits:
-            return Task("", {}, label, run_id, group, here=extraction.opened)
+            return Task("", {}, label, run_id, group, here=extraction.opened, life=self._pulse.seconds_silent)
         origin = self._origin()
         folder = extraction.entry.path / "tasks" / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}"
         orders = write_orders(extraction, self._store, origin, self._distribution.reduce, folder, run_id)
         arguments = {"orders": os.fspath(orders)}
-        return Task("adapters.engines.orders:opened", arguments, label, run_id, group, _paths(), os.fspath(folder))
+        function, life = "adapters.engines.orders:opened", self._pulse.seconds_silent
+        return Task(function, arguments, label, run_id, group, _paths(), os.fspath(folder), life=life)
 
     def _origin(self) -> Origin:
         if self._distribution.origin is None:
@@ -215,7 +218,7 @@ class _Drive:
         while todo := self._missing():
             if len(todo) < n_missing:
                 n_missing, heard = len(todo), time.monotonic()
-            if time.monotonic() - heard > patience:
+            if time.monotonic() - heard > patience < self._pulse.seconds_silent():
                 return
             time.sleep(_POLL)
 

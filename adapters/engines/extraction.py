@@ -71,6 +71,8 @@ class Extraction:
             yield self._work
         except BaseException as error:
             self._close_writer(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):  # the time of a job is over, say
+                self.attempts.withdraw()
             raise
         self._close_writer()
 

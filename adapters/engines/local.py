@@ -107,7 +107,7 @@ def _receipts(crew: _Crew, patience: float) -> Iterator[Receipt]:
         while crew.ledger.n_left:
             crew.fill_up()
             yield from crew.listen()
-            if crew.silence > patience:
+            if crew.silence > patience and crew.task.seconds_silent() > patience:
                 yield from crew.give_up()
                 return
         crew.let_go()
@@ -120,7 +120,7 @@ class _Crew:
 
     def __init__(self, task: Task, ledger: Ledger, settings: Sequence[Mapping[str, str]]) -> None:
         self.ledger, self.silence = ledger, 0.0
-        self._task, self._settings = task, settings
+        self.task, self._settings = task, settings
         self._heard: queue.SimpleQueue[tuple[Child, str | None]] = queue.SimpleQueue()
         self._children: dict[int, Child] = {}
         self._let_go: list[Child] = []
@@ -134,7 +134,7 @@ class _Crew:
             if place in self._children or self.ledger.n_wanted < 1 or self._n_stillborn >= _MOST_DEATHS:
                 continue
             try:
-                child = self._children[place] = Child(self._task, settings, self._heard)
+                child = self._children[place] = Child(self.task, settings, self._heard)
             except OSError as error:  # no memory, too many processes
                 self._n_stillborn, self._last_ending = self._n_stillborn + 1, f"could not be started: {error}"
                 continue
@@ -144,7 +144,7 @@ class _Crew:
             self._give(child)
         if not self._children and self._n_stillborn >= _MOST_DEATHS:
             raise EngineError(
-                f"No process can begin with {self._task.label or self._task.function!r}: {self._n_stillborn} in a row "
+                f"No process can begin with {self.task.label or self.task.function!r}: {self._n_stillborn} in a row "
                 f"came to nothing. The last {self._last_ending}. What it wrote to stderr may tell why; fewer workers "
                 "need less memory."
             )

@@ -15,8 +15,6 @@ import numpy as np
 
 from ..components import FittedPCA
 from ..errors import ReductionError, StimulusError
-from ..fingerprints import key_of
-from ..fingerprints.digests import digest_of
 from ..functions import FunctionReduction
 from ..patterns import Einops
 from ..pooling import Pooling, Tokens
@@ -26,8 +24,8 @@ from .origins import Origin
 __all__ = ["read_reduce", "read_stimuli", "write_reduce", "write_stimuli"]
 
 
-def write_stimuli(items: Sequence[Any], folder: Path) -> list[str | dict[str, str]]:
-    """Return stimuli as data: paths, made absolute; arrays are written to files of a folder.
+def write_stimuli(items: Sequence[Any], folder: Path) -> list[str | list[Any]]:
+    """Return stimuli as data: paths, made absolute; arrays as a file of arrays of one kind and a number in it.
 
     Parameters
     ----------
@@ -41,18 +39,37 @@ def write_stimuli(items: Sequence[Any], folder: Path) -> list[str | dict[str, st
     StimulusError
         If one is neither: an image in memory.
     """
-    return [
-        os.path.abspath(item) if isinstance(item, str) else {"array": _write_array(item, number, folder)}  # noqa: PTH100
-        for number, item in enumerate(items)
-    ]
+    kinds: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    written: list[Any] = []
+    for number, item in enumerate(items):
+        if isinstance(item, str):
+            written.append(os.path.abspath(item))  # noqa: PTH100
+            continue
+        if not hasattr(item, "shape") or not hasattr(item, "dtype"):
+            raise StimulusError(
+                f"Stimulus {number} is {type(item).__name__} in memory, and workers read files or arrays. Save it and "
+                f"pass its path, or pass numpy.asarray(image.convert('RGB'))."
+            )
+        array = np.asarray(item)
+        written.append(kinds.setdefault((array.dtype.str, array.shape), []))
+        kinds[array.dtype.str, array.shape].append(number)
+    for (dtype, shape), numbers in kinds.items():
+        name = f"arrays-{secrets.token_hex(8)}.npy"
+        folder.mkdir(parents=True, exist_ok=True)
+        # One file for all of them: each that is open costs a descriptor.
+        file = np.lib.format.open_memmap(folder / name, "w+", dtype=np.dtype(dtype), shape=(len(numbers), *shape))
+        for place, number in enumerate(numbers):
+            file[place] = np.asarray(items[number])
+            written[number] = [name, place]
+        file.flush()
+    return written
 
 
-def read_stimuli(written: Sequence[str | Mapping[str, str]], folder: Path) -> list[Any]:
+def read_stimuli(written: Sequence[str | Sequence[Any]], folder: Path) -> list[Any]:
     """Return what `write_stimuli` wrote; arrays stay in their files until they are used."""
-    return [
-        item if isinstance(item, str) else np.load(folder / item["array"], mmap_mode="r", allow_pickle=False)
-        for item in written
-    ]
+    names = {item[0] for item in written if not isinstance(item, str)}
+    files = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names}
+    return [item if isinstance(item, str) else files[item[0]][item[1]] for item in written]
 
 
 def write_reduce(reduce: Any, folder: Path) -> Any:
@@ -72,7 +89,8 @@ def write_reduce(reduce: Any, folder: Path) -> Any:
     """
     if isinstance(reduce, Mapping):
         parts = {str(layer): _part_for(str(layer), each) for layer, each in reduce.items()}
-        return {"layers": {layer: write_reduce(each, folder) for layer, each in parts.items()}}
+        # In their order: the first glob that fits a layer counts.
+        return {"layers": [[layer, write_reduce(each, folder)] for layer, each in parts.items()]}
     if reduce is None or isinstance(reduce, str):
         return reduce
     if isinstance(reduce, (Pooling, Tokens)):
@@ -95,26 +113,13 @@ def read_reduce(written: Any, folder: Path) -> Any:
         return written
     (kind, value), *_ = written.items()
     readers: dict[str, Callable[[Any], Any]] = {
-        "layers": lambda layers: {layer: read_reduce(each, folder) for layer, each in layers.items()},
+        "layers": lambda layers: {layer: read_reduce(each, folder) for layer, each in layers},
         "einops": lambda parts: Einops(parts[0], parts[1], **parts[2]),
         "projection": lambda settings: SparseRandomProjection(**settings),
         "components": lambda name: FittedPCA.load(folder / name),
         "function": lambda name: Origin(name).found(),
     }
     return readers[kind](value)
-
-
-def _write_array(item: Any, number: int, folder: Path) -> str:
-    if not hasattr(item, "shape") or not hasattr(item, "dtype"):
-        raise StimulusError(
-            f"Stimulus {number} is {type(item).__name__} in memory, and workers read files or arrays. Save it and pass "
-            f"its path, or pass numpy.asarray(image.convert('RGB'))."
-        )
-    array = np.ascontiguousarray(item)
-    name = f"{key_of([array.dtype.str, list(array.shape), digest_of(array)])}.npy"
-    if not (folder / name).exists():
-        _write_once(folder / name, lambda path: np.save(path, array, allow_pickle=False))
-    return name
 
 
 def _plain(value: Any) -> Any:
@@ -131,16 +136,6 @@ def _write_components(components: FittedPCA, folder: Path) -> str:
     path = folder / f"components-{secrets.token_hex(8)}.npz"
     components.save(path)
     return path.name
-
-
-def _write_once(path: Path, write: Callable[[Path], Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{secrets.token_hex(8)}-{path.name}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _name_of(function: Any) -> str:

@@ -113,7 +113,7 @@ class Ray:
                 while crew.ledger.n_left:
                     crew.fill_up()
                     yield from crew.listen()
-                    if crew.silence > self.patience:
+                    if crew.silence > self.patience and task.seconds_silent() > self.patience:
                         yield from crew.give_up()
                         return
                 crew.let_go()

@@ -152,7 +152,9 @@ class Slurm:
         """
         require_no_worker()
         n_elements = _n_elements(shards, workers)
-        return SlurmRun(task.label, partial(self.write, task), self.patience, self.poll).receipts(shards, n_elements)
+        write = partial(self.write, task)
+        run = SlurmRun(task.label, write, self.patience, self.poll, task.seconds_silent)
+        return run.receipts(shards, n_elements)
 
 
 def _n_elements(shards: Sequence[int], workers: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -59,9 +60,19 @@ class SlurmRun:
         Seconds without a word from workers that run.
     poll : float
         Seconds between two questions to Slurm.
+    seconds_silent : callable
+        Returns for how long nothing was seen of any worker otherwise.
     """
 
-    def __init__(self, label: str, write: Callable[[Sequence[int], int], Path], patience: float, poll: float) -> None:
+    def __init__(
+        self,
+        label: str,
+        write: Callable[[Sequence[int], int], Path],
+        patience: float,
+        poll: float,
+        seconds_silent: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        self._seconds_silent = seconds_silent
         self._label, self._write, self._patience, self._poll = label, write, patience, poll
         self._left: dict[int, None] = {}
         self._arrays: list[_Array] = []
@@ -195,7 +206,7 @@ class SlurmRun:
             for element in array.live():
                 if array.states[element][0] in _WAITING:
                     array.heard[element] = now
-                elif now - array.heard[element] > self._patience:
+                elif now - array.heard[element] > self._patience < self._seconds_silent():
                     yield from self._give_up(array, element)
 
     def _give_up(self, array: _Array, element: int) -> Iterator[Receipt]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -95,6 +96,8 @@ class Task:
         A folder that all workers see, for what an engine has to write down.
     here : callable, optional
         What ``function`` would return, for engines that work in this very process; does not travel.
+    life : callable, optional
+        Returns the seconds since workers were last seen to get on, inside of shards as well; does not travel.
 
     Examples
     --------
@@ -111,6 +114,7 @@ class Task:
     paths: tuple[str, ...] = ()
     folder: str = ""
     here: Callable[[], AbstractContextManager[Work]] | None = field(default=None, compare=False, repr=False)
+    life: Callable[[], float] | None = field(default=None, compare=False, repr=False)
 
     def opened(self) -> AbstractContextManager[Work]:
         """Return the context in which this worker does shards."""
@@ -121,8 +125,12 @@ class Task:
         context: AbstractContextManager[Work] = getattr(importlib.import_module(module), name)(**self.arguments)
         return context
 
+    def seconds_silent(self) -> float:
+        """Return for how long nothing was seen of any worker, beside receipts; infinity where nobody can see that."""
+        return math.inf if self.life is None else self.life()
+
     def to_json(self) -> str:
-        """Return it as JSON, without ``here``."""
+        """Return it as JSON, without ``here`` and ``life``."""
         return json.dumps(self.__getstate__())
 
     @classmethod
@@ -133,11 +141,11 @@ class Task:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "here"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("here", "life")}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Take up what has travelled."""
-        for name, value in {**state, "here": None}.items():
+        for name, value in {**state, "here": None, "life": None}.items():
             object.__setattr__(self, name, value)
 
 
@@ -158,8 +166,9 @@ class Engine(Protocol):
         """Have workers do shards, and yield their receipts as they come.
 
         It ends when there is a receipt for every shard, or when nothing more is to be expected: it can start no
-        worker, or nothing was heard for longer than the engine is patient. Shards of a worker that died are given to
-        another one; failures are passed on, not tried again. Closing the iterator ends all workers.
+        worker, or nothing was heard, or seen (`Task.seconds_silent`), for longer than the engine is patient. Shards of
+        a worker that died are given to another one; failures are passed on, not tried again. Closing the iterator
+        ends all workers.
 
         Parameters
         ----------

@@ -47,6 +47,12 @@ class Torchrun:
         if not self.patience > 0:
             raise ValueError(f"patience={self.patience} leaves no time for anything. Pass seconds above 0.")
 
+    @property
+    def n_workers(self) -> int | None:
+        """How many processes there are, as far as the environment says."""
+        environ = os.environ if self.environ is None else self.environ
+        return rank_and_world(environ)[1] if any(name in environ for name in _SAYS_WHO) else None
+
     def run(self, task: Task, shards: Sequence[int], workers: int | None = None) -> Iterator[Receipt]:
         """Do this process's part of the shards, and yield their receipts.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from .files import make_folders, temporary_name
 if TYPE_CHECKING:
     from .entry import Entry
 
-__all__ = ["Attempts"]
+__all__ = ["Attempts", "Pulse"]
 
 
 class Attempts:
@@ -72,6 +73,13 @@ class Attempts:
             with suppress(OSError):
                 self._files.remove(path)
 
+    def withdraw(self) -> None:
+        """Take back what this process has begun: it was told to stop, which is no shard's fault."""
+        for path in self._held.values():
+            with suppress(OSError):
+                self._files.remove(path)
+        self._held.clear()
+
     def forget(self) -> None:
         """Forget all of this run."""
         with suppress(OSError):
@@ -88,3 +96,28 @@ def _number_in(path: Path) -> int:
         return int(path.read_text("ascii") or 0)
     except (OSError, ValueError):
         return 0
+
+
+class Pulse:
+    """Tells whether anybody gets on with the shards of an entry, from whatever run.
+
+    Parameters
+    ----------
+    entry : Entry
+        Which.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._folder, self._seen = entry.path / "attempts", frozenset[tuple[str, int]]()
+        self._since = time.monotonic()
+
+    def seconds_silent(self) -> float:
+        """Return how long ago a note was last seen to be new, or another one than before."""
+        seen = set[tuple[str, int]]()
+        with suppress(OSError):
+            for path in self._folder.glob("*/*"):
+                with suppress(OSError):
+                    seen.add((path.name, path.stat().st_mtime_ns))
+        if seen != self._seen:  # the clocks of machines differ, so only the change counts
+            self._seen, self._since = frozenset(seen), time.monotonic()
+        return time.monotonic() - self._since

@@ -119,6 +119,7 @@ def test_only_what_is_missing_is_distributed(built: Any, images: list[str], tmp_
         ("mean", ["0", "2"]),
         ({"0": "max", "2": adapters.Einops("c h w -> c", "mean")}, ["0", "2"]),
         (adapters.SparseRandomProjection(8, seed=3), ["0"]),
+        ({"[0-9]": "mean", "*": "max"}, ["0", "2"]),
     ],
 )
 def test_reductions_travel(reduce: Any, layers: list[str], built: Any, images: list[str], tmp_path: Path) -> None:
@@ -221,6 +222,16 @@ def test_an_image_that_cannot_be_read(built: Any, images: list[str], tmp_path: P
     assert extractor.report().skipped[0][0] == str(broken)
 
 
+def test_the_first_image_of_a_shard_that_cannot_be_read(built: Any, images: list[str], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(Path(images[0]).read_bytes()[:100])
+    with pytest.raises(StimulusError, match=r"shard 2: .*broken\.png") as caught:
+        built("engine_torch")([*images[:8], str(broken), *images[8:]], ["0"], store=tmp_path / "shared", engine=Here())
+    assert "So did" not in str(caught.value)  # the shard before it is read together with it
+    (entry,) = adapters.open_store(tmp_path / "shared").entries()
+    assert list(entry.missing(list(entry.layers().values()))) == [2]
+
+
 def test_an_image_that_changes_during_the_run(built: Any, images: list[str], tmp_path: Path) -> None:
     class Changing(Here):
         """Changes an image before the last shard."""
@@ -300,6 +311,10 @@ def test_what_others_leave_is_done_here(built: Any, images: list[str], tmp_path:
     np.testing.assert_array_equal(found.values, alone[0].values)
 
 
+class _Death(BaseException):
+    """As near as a process comes to a kill that it survives."""
+
+
 def test_attempts_are_counted_in_the_store(
     built: Any, images: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,7 +333,7 @@ def test_attempts_are_counted_in_the_store(
                             for receipt in worker.do(left):
                                 left.remove(receipt.shard)
                                 yield receipt
-                    except SystemExit:
+                    except _Death:
                         deaths.append(1)
 
     original = adapters.filling.StorePass.run
@@ -327,7 +342,7 @@ def test_attempts_are_counted_in_the_store(
         for shard in shards:
             if shard == 2:
                 starting(shard)
-                raise SystemExit
+                raise _Death
             original(self, [shard], advance, starting=starting)
 
     with pytest.raises(PoisonShardError, match=r"Shard 2 was begun 3 times .*008\.png.*try them alone"):

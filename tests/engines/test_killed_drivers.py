@@ -1,10 +1,13 @@
 """Whoever started the run is killed or interrupted: no worker stays, and the same call does the rest, bit for bit."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adapters.engines import Local, Receipt, Task
 from adapters.engines.extraction import PoisonShardError
+from adapters.engines.working import Worker
 from adapters.store import open_store
 
 from .conftest import HERE, contents
+from .toy_tasks import toy_task
 
 SCRIPT = """
 import sys
@@ -105,3 +111,39 @@ def test_a_script_without_a_guard_starts_no_workers_of_workers(images: list[str]
     assert "the file that registers its model runs something" in done.stderr
     assert "if __name__ == '__main__':" in done.stderr
     assert os.environ.get("BRAIN_ADAPTERS_WORKER") is None
+
+
+def test_patience_is_for_workers_that_do_nothing(tmp_path: Path) -> None:
+    engine = Local(patience=0.5, threads=1)
+    task = toy_task(tmp_path / "unseen", seconds=1.0)
+    assert [each.error for each in engine.run(task, [0], 1)] != [""]  # it takes longer to begin than that
+    seen = replace(toy_task(tmp_path / "seen", seconds=1.0), life=lambda: 0.1)
+    assert [each.error for each in engine.run(seen, [0], 1)] == [""]
+    assert seen.seconds_silent() == 0.1
+    assert Task.from_json(seen.to_json()).seconds_silent() == math.inf
+
+
+def test_a_worker_that_is_told_to_stop_blames_no_shard(
+    built: Any, images: list[str], tmp_path: Path, many_shards: None
+) -> None:
+    n_stopped: list[int] = []
+
+    class Preempting:
+        """Tells each worker to stop in its first shard, five times."""
+
+        def run(self, task: Task, shards: Sequence[int], workers: int | None) -> Iterator[Receipt]:
+            for _ in range(5):
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr("adapters.filling._Batches.until", lambda *args: sys.exit(143))
+                    try:
+                        with Worker(task) as worker:
+                            yield from worker.do(shards)
+                    except SystemExit:
+                        n_stopped.append(1)
+            with Worker(task) as worker:
+                yield from worker.do(shards)
+
+    extractor = built("engine_torch")
+    found = extractor(images, ["0"], store=tmp_path / "shared", engine=Preempting())
+    np.testing.assert_array_equal(found.values, extractor(images, ["0"], store=tmp_path / "alone").values)
+    assert len(n_stopped) == 5

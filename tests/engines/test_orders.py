@@ -95,10 +95,17 @@ def test_what_is_no_reduction(tmp_path: Path) -> None:
 def test_stimuli_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     array = np.arange(12, dtype=np.int16).reshape(2, 6)[:, ::2]
-    written = json.loads(json.dumps(write_stimuli(["a.png", array, array.copy()], tmp_path / "run")))
+    given = ["a.png", array, array.copy()]
+    written = json.loads(json.dumps(write_stimuli(given, tmp_path / "run")))
     path, *arrays = read_stimuli(written, tmp_path / "run")
+    other = [np.zeros((2, 3)), array, np.array(7.0)]
+    for found, expected in zip(
+        read_stimuli(write_stimuli(other, tmp_path / "other"), tmp_path / "other"), other, strict=True
+    ):
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        np.testing.assert_array_equal(found, expected)
     assert path == str(tmp_path / "a.png")
-    assert len(list((tmp_path / "run").iterdir())) == 1  # the same twice lies there once
+    assert len(list((tmp_path / "run").iterdir())) == 1  # not a file, and a descriptor, for each
     for found in arrays:
         assert found.dtype == np.int16
         np.testing.assert_array_equal(found, array)

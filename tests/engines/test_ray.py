@@ -92,8 +92,9 @@ for receipt in Ray().run(task, range(24), 2):
 import ray
 assert not ray.is_initialized()
 assert signal.getsignal(signal.SIGTERM) is handler
-for name in ("RAY_CLIENT_MODE", "RAY_AUTH_MODE"):  # which Ray reads once
+for name in ("RAY_CLIENT_MODE", "RAY_AUTH_MODE"):  # which Ray sets and reads once
     os.environ.pop(name, None)
+    variables.pop(name, None)
 assert dict(os.environ) == variables
 """
 

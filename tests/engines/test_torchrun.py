@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from adapters.engines import EngineError, Task
+from adapters.engines.driving import Distribution
 from adapters.engines.ranks import LAUNCHER_VARIABLES
 from adapters.engines.torchrun import Torchrun
 from adapters.engines.working import WORKER_VARIABLE, worker_name
@@ -212,3 +213,10 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv(WORKER_VARIABLE, "1")
     with pytest.raises(EngineError, match="A worker of a run was about to start"):
         Torchrun(environ=TWO).run(toy_task(tmp_path), range(2))
+
+
+def test_an_entry_is_cut_for_all_of_them():
+    assert Torchrun(environ={"RANK": "3", "WORLD_SIZE": "48"}).n_workers == 48
+    assert Torchrun(environ={}).n_workers is None
+    assert Distribution(Torchrun(environ={"RANK": "3", "WORLD_SIZE": "48"})).min_shards == 4 * 48
+    assert Distribution(Torchrun(environ={}), 3).min_shards == 12

@@ -1,11 +1,13 @@
 """Attempts at shards are counted before the work, by run, so that what ends its worker is not tried for ever."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from adapters.store import ActivationStore, Entry, StoreWriteError
-from adapters.store.attempts import Attempts
+from adapters.store.attempts import Attempts, Pulse
 
 
 @pytest.fixture
@@ -44,6 +46,33 @@ def test_the_attempt_that_came_furthest(entry: Entry) -> None:
         attempts.note(2, n_images)
     attempts.note(99, 1)  # of a shard that was not begun: nothing to note
     assert (attempts.furthest(2), attempts.furthest(99)) == (12, 0)
+
+
+def test_who_is_told_to_stop_takes_its_attempts_back(entry: Entry) -> None:
+    dead, told = Attempts(entry, "run"), Attempts(entry, "run")
+    dead.begin(1)
+    for shard in (1, 2):
+        told.begin(shard)
+    told.withdraw()
+    told.withdraw()
+    assert (dead.count(1), dead.count(2)) == (1, 0)
+
+
+def test_a_pulse_is_felt_while_somebody_gets_on(entry: Entry) -> None:
+    pulse, attempts = Pulse(entry), Attempts(entry, "run")
+    attempts.begin(3)
+    assert pulse.seconds_silent() < 0.1
+    time.sleep(0.2)
+    assert pulse.seconds_silent() >= 0.2
+    attempts.note(3, 64)
+    assert pulse.seconds_silent() < 0.1
+    (note,) = (entry.path / "attempts").glob("*/3-*")
+    os.utime(note, (0, 0))  # by a machine whose clock is wrong
+    assert pulse.seconds_silent() < 0.1
+    attempts.finish(3)
+    assert pulse.seconds_silent() < 0.1
+    time.sleep(0.2)
+    assert pulse.seconds_silent() >= 0.2
 
 
 def test_a_disk_that_refuses(entry: Entry) -> None:
