@@ -124,6 +124,11 @@ def read_through_store(
     What cannot be told apart by its content (a hook on the host, a model that keeps state nobody can describe) is
     computed without the store, with a warning that names it.
     """
+    if distribution is not None and memory is not None and getattr(distribution.engine, "waits_for_others", False):
+        raise ValueError(
+            f"memory={memory!r} came with engine='torchrun'. Each process would plan for itself, and they would not "
+            f"agree on one size of batches. Leave memory= out, and set extractor.batch_size."
+        )
     reason = _why_not(call)
     while not reason:
         try:

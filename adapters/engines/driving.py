@@ -32,7 +32,7 @@ __all__ = ["Distribution", "Outcome", "distribute"]
 _MAX_IDLE_ROUNDS = 3  # in which no shard was finished
 _BATCHES = 8  # that a worker is given at once, so that it can decode and write ahead
 _POLL = 0.5  # seconds
-_MAX_FAILURES = 20  # shards; then something else is wrong than single stimuli
+_MAX_FAILURES = 20  # shards, or half of them all; then something else is wrong than single stimuli
 _OF_ONE_SHARD = {"StimulusError", "PoisonShardError", "WorkerDiedError", "StoreValueError"}
 _KINDS: dict[str, Callable[[str], Exception]] = {
     each.__name__: each
@@ -145,7 +145,19 @@ class _Drive:
 
     def run(self) -> Outcome:
         """Do everything."""
-        task, n_idle, n_before, engine = self._task(), 0, math.inf, self._distribution.engine
+        task = self._task()
+        try:
+            self._rounds(task)
+            self._raise_failures()
+        except (Exception, KeyboardInterrupt):
+            self._clear(task, keep=hasattr(self._distribution.engine, "script"))  # the logs of a job tell why
+            raise
+        note_completion(self._extraction.entry)
+        self._clear(task)
+        return self._outcome
+
+    def _rounds(self, task: Task) -> None:
+        n_idle, n_before, engine = 0, math.inf, self._distribution.engine
         while todo := self._missing():
             n_idle = 0 if len(todo) < n_before else n_idle + 1
             if n_idle >= _MAX_IDLE_ROUNDS:
@@ -161,14 +173,13 @@ class _Drive:
                     self._take(receipt)
             if self._waits:
                 self._wait_for_others()
-        self._raise_failures()
-        note_completion(self._extraction.entry)
+
+    def _clear(self, task: Task, *, keep: bool = False) -> None:
         self._extraction.attempts.forget()
-        if task.folder:
+        if task.folder and not keep:
             shutil.rmtree(task.folder, ignore_errors=True)
             with suppress(OSError):  # another run may have its orders there
                 Path(task.folder).parent.rmdir()
-        return self._outcome
 
     @property
     def _n_workers(self) -> int | None:
@@ -182,7 +193,11 @@ class _Drive:
             return Task("", {}, label, run_id, group, here=extraction.opened, life=self._pulse.seconds_silent)
         origin = self._origin()
         folder = extraction.entry.path / "tasks" / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}"
-        orders = write_orders(extraction, self._store, origin, self._distribution.reduce, folder, run_id)
+        try:
+            orders = write_orders(extraction, self._store, origin, self._distribution.reduce, folder, run_id)
+        except (Exception, KeyboardInterrupt):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         arguments = {"orders": os.fspath(orders)}
         function, life = "adapters.engines.orders:opened", self._pulse.seconds_silent
         return Task(function, arguments, label, run_id, group, _paths(), os.fspath(folder), life=life)
@@ -234,7 +249,8 @@ class _Drive:
             raise BatchTooLargeError(receipt.error, max(1, self._extraction.call.batch_size // 2))
         if receipt.is_final or self._n_tries[receipt.shard] >= MAX_ATTEMPTS:
             self._failures[receipt.shard] = receipt
-            if receipt.is_refusal or receipt.kind not in _OF_ONE_SHARD or len(self._failures) >= _MAX_FAILURES:
+            most = max(_MAX_FAILURES, self._extraction.entry.n_shards // 2)
+            if receipt.is_refusal or receipt.kind not in _OF_ONE_SHARD or len(self._failures) >= most:
                 self._raise_failures()
 
     def _raise_failures(self) -> None:

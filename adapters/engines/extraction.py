@@ -106,10 +106,12 @@ class Extraction:
             try:
                 self._compute(missing)
             except Exception as error:
-                failed = min(missing) if self._current is None else self._current
-                if failed in left and self.entry.missing(self.records, [failed]):
-                    left.remove(failed)
-                    yield self._failed(failed, error, time.perf_counter() - start)
+                if len(left) > 1:  # images are decoded ahead and values written later: the blame may be on another one
+                    for shard in tuple(left):
+                        yield from self._group([shard])
+                    return
+                if self.entry.missing(self.records, left):
+                    yield self._failed(left.pop(), error, time.perf_counter() - start)
             else:
                 if still := self.entry.missing(self.records, left):
                     raise EngineError(f"Shard {min(still)} was written to {self.entry.path} and is not there.")
@@ -166,7 +168,6 @@ class Extraction:
             found = stimuli_digests(self.call.presented.items[items])
             for number, (here, planned) in enumerate(zip(found, self.digests[items], strict=True), items.start):
                 if here != planned:
-                    self._current = shard
                     item = self.call.presented.items[number]
                     raise StimulusError(
                         f"{item if isinstance(item, str) else f'Stimulus {number}'} is not what it was when the run "

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ..calls import Call, Shifts
-from ..errors import listing
+from ..errors import StimulusError, listing
 from ..fingerprints import key_of
+from ..fingerprints.digests import merkle
 from ..fingerprints.stimuli import stimuli_digests
 from ..keying import layer_records, recipe_of
 from ..presenting import Presented
@@ -59,7 +60,7 @@ def write_orders(
     Raises
     ------
     ReductionError, StimulusError
-        If a reduction or a stimulus cannot be sent to another process.
+        If a reduction or a stimulus cannot be sent to another process, or a stimulus has changed just now.
     """
     call, entry = extraction.call, extraction.entry
     with writing_to(folder):
@@ -72,7 +73,7 @@ def write_orders(
             "origin": [origin.function, dict(origin.arguments)],
             "identifier": call.identifier,
             "items": items,
-            "digests": stimuli_digests(read_stimuli(items, folder)),
+            "digests": _digests(call, entry, read_stimuli(items, folder)),
             "n_presentations": call.presented.n_rows,
             "n_trials": call.presented.n_trials,
             "shifts": None if shifts is None else [np.asarray(shifts.pixels).tolist(), shifts.degrees.tolist()],
@@ -86,6 +87,21 @@ def write_orders(
         path = folder / "orders.json"
         write_durably(entry.files, path, seal("orders", entry.key, body), entry.path / "temporary")
     return path
+
+
+def _digests(call: Call, entry: Entry, written: list[Any]) -> list[str]:
+    """Return what workers hold stimuli against, after a look whether they are still what the entry is for."""
+    found = stimuli_digests(call.presented.items)
+    if merkle(found) != entry.recipe["stimuli"]["digest"]:
+        raise StimulusError(
+            "A stimulus was changed while the run was planned. Run the same call again: what has changed becomes an "
+            "entry of its own."
+        )
+    # The dtype of another framework's array has a name of its own there.
+    numbers = [number for number, item in enumerate(written) if not isinstance(item, str)]
+    for number, digest in zip(numbers, stimuli_digests([written[number] for number in numbers]), strict=True):
+        found[number] = digest
+    return found
 
 
 @contextmanager
@@ -161,8 +177,11 @@ def _require_same(call: Call, entry: Entry, policy: Any) -> None:
     if any(place.startswith("model") for place in differing):
         advice = (
             "The function that makes the model must give the same weights each time: load them, or fix the seed. What "
-            "was done to the extractor after it was made is not known to workers."
+            "was done to the extractor after it was made is not known to workers; and workers of a cluster that have "
+            "imported an older version of its file must be started again."
         )
+    elif all(place.startswith(("numerics.settings", "numerics.environment")) for place in differing):
+        advice = "Set it in the function that makes the model: workers do not run the rest of your script."
     elif any(place.startswith("numerics") for place in differing):
         advice = (
             "Install the same versions on all machines. Where only devices differ (a run is started on a machine "

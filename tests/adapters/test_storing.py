@@ -405,3 +405,21 @@ def test_fingerprint_is_of_the_content(extractor: adapters.ActivationsExtractor,
 def test_a_run_does_not_write_to_an_object_store():
     with pytest.raises(StoreWriteError, match=r"s3://lab/acts is on an object store.*cache push"):
         find_store("s3://lab/acts")
+
+
+def test_what_other_devices_made_is_not_set_aside(extractor, noise, place, monkeypatch):
+    monkeypatch.setattr("adapters.keying.model_recipe", lambda *_: {"model": "the same"})
+    stimuli, store = noise(5, 8, 8, 3), adapters.ActivationStore(place, policy="portable")
+    extractor(stimuli, ["0"], store=store)
+    with torch.no_grad():
+        extractor.adapter.model[0].weight *= 1 + 2**-10  # as far as TensorFloat-32 goes
+    probing._COMPARED.clear()
+    extractor(stimuli, ["0"], store=store)
+    with torch.no_grad():
+        extractor.adapter.model[0].weight *= 1.1
+    probing._COMPARED.clear()
+    with pytest.raises(
+        probing.StaleEntryError, match=r"gives other values now.*Remove it with: brain-adapters cache rm"
+    ):
+        extractor(stimuli, ["0"], store=store)
+    assert len(store) == 1

@@ -39,6 +39,12 @@ def engine_torch():
     )
 
 
+@register_model(preprocessing=adapters.already_preprocessed(), batch_size=4)
+def engine_arrays():
+    """Return a network that takes arrays as they are."""
+    return engine_torch()
+
+
 @register_model(preprocessing=adapters.imagenet(SIZE), batch_size=4)
 def engine_keras():
     """Return the like in Keras."""

@@ -14,11 +14,12 @@ from PIL import Image
 import adapters
 from adapters.engines import EngineError, Receipt, Task
 from adapters.engines.extraction import PoisonShardError
+from adapters.engines.manifest import write_stimuli
 from adapters.engines.orders import MixedVersionsError
 from adapters.engines.origins import OriginError
 from adapters.engines.working import Worker
 from adapters.errors import ReductionError, StimulusError
-from adapters.store import StoreMismatchError
+from adapters.store import StoreMismatchError, StoreValueError
 
 from .conftest import contents
 
@@ -245,6 +246,55 @@ def test_an_image_that_changes_during_the_run(built: Any, images: list[str], tmp
         built("engine_torch")(
             [*images, str(tmp_path / "last.png")], ["0"], store=tmp_path / "shared", engine=Changing()
         )
+
+
+def test_an_image_that_changes_while_the_run_is_planned(
+    built: Any, images: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(items: Any, folder: Path) -> Any:
+        Image.new("RGB", (30, 30)).save(tmp_path / "last.png")
+        return write_stimuli(items, folder)
+
+    (tmp_path / "last.png").write_bytes(Path(images[0]).read_bytes())
+    monkeypatch.setattr("adapters.engines.orders.write_stimuli", late)
+    stimuli = [*images, str(tmp_path / "last.png")]
+    with pytest.raises(StimulusError, match="A stimulus was changed while the run was planned"):
+        built("engine_torch")(stimuli, ["0"], store=tmp_path / "shared", engine=Here())
+    assert not list((tmp_path / "shared").glob("v1/??/*/tasks/*"))
+
+
+def test_a_run_that_fails_leaves_only_what_it_did(built: Any, images: list[str], tmp_path: Path) -> None:
+    class Interrupted(Here):
+        """Ctrl-C after some shards."""
+
+        def run(self, task: Task, shards: Sequence[int], workers: int | None) -> Iterator[Receipt]:
+            yield from super().run(task, shards[:5], workers)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        built("engine_torch")(images, ["0"], store=tmp_path, engine=Interrupted())
+    (entry,) = adapters.open_store(tmp_path).entries()
+    assert len(entry.missing(list(entry.layers().values()))) == 11
+    assert not list(entry.path.glob("tasks/*"))
+    assert not list(entry.path.glob("attempts/*"))
+
+
+def test_several_processes_plan_alike(built: Any, images: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"memory='4GB' came with engine='torchrun'.*extractor\.batch_size"):
+        built("engine_torch")(images, ["0"], store=tmp_path, engine=Shared(), memory="4GB")
+
+
+def test_half_precision_that_overflows_is_blamed_on_its_shard(built: Any, images: list[str], tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    arrays = [draw.random((3, 24, 24), dtype=np.float32) for _ in range(32)]
+    arrays[9] *= 1e7
+    extractor = built("engine_arrays")
+    store = adapters.ActivationStore(tmp_path, dtype="float16")
+    with pytest.raises(StoreValueError, match=r"float16 ends at .*shard 2: stimulus 8") as caught:
+        extractor(arrays, ["0"], store=store, engine=Here(), workers=1)
+    assert "So did" not in str(caught.value)
+    (entry,) = store.entries()
+    assert list(entry.missing(list(entry.layers().values()))) == [2]
 
 
 def test_a_worker_starts_no_workers(built: Any, images: list[str], tmp_path: Path) -> None:
