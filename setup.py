@@ -41,7 +41,7 @@ EXTRAS = {
     "remote": ["obstore>=0.8"],
     "score": ["scikit-learn>=1.4", "scipy>=1.11", "pyyaml>=6", "jinja2>=3.1", "h5netcdf>=1.3"],
     "brainscore": ["brainscore-vision>=2.4"],
-    "ray": ["ray[data]>=2.40"],
+    "ray": ["ray>=2.40"],
     "dask": ["distributed>=2024.8"],
 }
 # `brain-adapters check` scores, so whoever installs a framework gets what scoring needs.

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ENVIRONMENT_VARIABLE", "distribution_of", "find_store", "read_through_store"]
 
 ENVIRONMENT_VARIABLE = "BRAIN_ADAPTERS_STORE"
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # as a path, it has lost one of its slashes
 
 
 def find_store(given: Any) -> ActivationStore | None:
@@ -106,9 +107,9 @@ def distribution_of(
     from .engines.working import require_no_worker
 
     require_no_worker()
-    if n_workers is not None and (isinstance(n_workers, bool) or not isinstance(n_workers, int) or n_workers < 1):
+    if n_workers is not None and (isinstance(n_workers, bool) or not isinstance(n_workers, Integral) or n_workers < 1):
         raise ValueError(f"workers={n_workers!r} is no number of workers. Use a whole number, 1 or more.")
-    return Distribution(engine_named(engine), n_workers, origin, reduce)
+    return Distribution(engine_named(engine), None if n_workers is None else int(n_workers), origin, reduce)
 
 
 def read_through_store(

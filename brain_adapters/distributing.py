@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import typer
 
 from adapters.engines import Engine, Receipt, Task
 from adapters.engines.choosing import engine_named
+from adapters.errors import did_you_mean, listing
 
 __all__ = ["EngineName", "chosen_engine", "script_for"]
 
@@ -54,6 +56,12 @@ def chosen_engine(name: EngineName | None, options: Sequence[str]) -> Engine | N
     if name is EngineName.slurm:
         own = {key: given.pop(key) for key in _OF_SLURM if key in given}
         given = {**own, "options": given} if given else own
+    known = list(inspect.signature(kind).parameters)
+    for key in given:
+        if key not in known:
+            raise typer.BadParameter(
+                f"--engine {name.value} has no option {key!r}. {did_you_mean(key, known)} It has: {listing(known)}."
+            )
     try:
         return engine_named(kind(**given))
     except (TypeError, ValueError) as error:

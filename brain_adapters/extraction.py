@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import registry
 from adapters.decoding import OnError
 from adapters.errors import StimulusError
 from adapters.stimuli import as_stimuli
+from adapters.storing import ENVIRONMENT_VARIABLE
 
 from .advice import for_command_line, without_skip_advice
 from .boundary import reports_errors
@@ -44,7 +46,10 @@ def extract_command(
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option(help="Folder of a store: resumable, in bounded memory, and read from it when it is there."),
+        typer.Option(
+            envvar=ENVIRONMENT_VARIABLE,
+            help="Folder of a store: resumable, in bounded memory, and read from it when it is there.",
+        ),
     ] = None,
     layers: Annotated[
         list[str] | None,
@@ -110,9 +115,12 @@ def extract_command(
         if distributor is not None:
             options |= {"engine": distributor, "workers": workers}
         if dry_run:
-            answer = script_for(extractor, paths, wanted, on_error=on_error, **options) or str(plan)
+            script = script_for(extractor, paths, wanted, on_error=on_error, **options)
     if dry_run:
-        typer.echo(for_command_line(answer) if answer == str(plan) else answer)
+        answer = json.dumps(asdict(plan), indent=2) if as_json else for_command_line(str(plan))
+        if script:
+            typer.echo(for_command_line(str(plan)), err=True)
+        typer.echo(script or answer)
         return
     with output_on_stderr():
         typer.echo(for_command_line(str(plan)), err=True)

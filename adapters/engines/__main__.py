@@ -95,6 +95,8 @@ def _stopping_in_order() -> Iterator[None]:
 def _told(receipt: Receipt) -> str:
     if receipt.error:
         return f"shard {receipt.shard} failed after {receipt.seconds:.1f} s: {receipt.error}"
+    if not receipt.n_images:
+        return f"shard {receipt.shard} was there already"
     return f"shard {receipt.shard} in {receipt.seconds:.1f} s, {receipt.n_images} images, {receipt.n_bytes} bytes"
 
 

@@ -229,13 +229,15 @@ class _Drive:
 
     def _wait_for_others(self) -> None:
         patience = float(getattr(self._distribution.engine, "patience", 600.0))
-        n_missing, heard = math.inf, time.monotonic()
+        n_missing, heard, start = math.inf, time.monotonic(), time.monotonic()
         while todo := self._missing():
+            took = time.monotonic() - start
             if len(todo) < n_missing:
                 n_missing, heard = len(todo), time.monotonic()
             if time.monotonic() - heard > patience < self._pulse.seconds_silent():
                 return
-            time.sleep(_POLL)
+            time.sleep(max(_POLL, 10 * took))  # so that many processes do not keep a file system busy
+            start = time.monotonic()
 
     def _take(self, receipt: Receipt) -> None:
         if not receipt.error:

@@ -56,12 +56,14 @@ def write_stimuli(items: Sequence[Any], folder: Path) -> list[str | list[Any]]:
     for (dtype, shape), numbers in kinds.items():
         name = f"arrays-{secrets.token_hex(8)}.npy"
         folder.mkdir(parents=True, exist_ok=True)
-        # One file for all of them: each that is open costs a descriptor.
-        file = np.lib.format.open_memmap(folder / name, "w+", dtype=np.dtype(dtype), shape=(len(numbers), *shape))
-        for place, number in enumerate(numbers):
-            file[place] = np.asarray(items[number])
-            written[number] = [name, place]
-        file.flush()
+        # One file for all of them: each that is open costs a descriptor. Written, not mapped: a full disk is an error
+        # then, and would be the end of the process otherwise.
+        with (folder / name).open("wb") as file:
+            header = {"descr": dtype, "fortran_order": False, "shape": (len(numbers), *shape)}
+            np.lib.format.write_array_header_2_0(file, header)
+            for place, number in enumerate(numbers):
+                file.write(np.ascontiguousarray(items[number], dtype=dtype).tobytes())
+                written[number] = [name, place]
     return written
 
 

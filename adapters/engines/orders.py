@@ -129,15 +129,16 @@ def opened(orders: str) -> Iterator[Work]:
             f"system that all machines share; or the run is over, and its orders are gone."
         )
     entry = ActivationStore(entry_path.parents[2], **body["store"]).find(entry_path.name)
-    call = _call(body, path.parent)
-    records = layer_records(call, body["store"]["dtype"])
-    _require_same(call, entry, body["store"]["policy"])
+    attempts = Attempts(entry, body["run_id"])
+    with attempts.opening():
+        call = _call(body, path.parent)
+        records = layer_records(call, body["store"]["dtype"])
+        _require_same(call, entry, body["store"]["policy"])
     if [record.digest for record in records] != body["records"]:
         raise MixedVersionsError(
             f"{platform.node()} makes another description of layers {listing(body['layers'])} than the run was planned "
             f"with. Install the same version of brain-adapters on all machines."
         )
-    attempts = Attempts(entry, body["run_id"])
     extraction = Extraction(call, entry, records, body["passes"], attempts, digests=body["digests"])
     with extraction.opened() as work:
         yield work
@@ -174,7 +175,13 @@ def _require_same(call: Call, entry: Entry, policy: Any) -> None:
         return
     differing = dict(_differences(here, entry.recipe, ""))
     lines = [f"{place} is {found} there and {planned} in the entry" for place, (found, planned) in differing.items()]
-    if any(place.startswith("model") for place in differing):
+    if any(place.startswith("model.structure") for place in differing):
+        advice = (
+            "What was done to the model after it was made (hooks, settings, other layers) is not known to workers: do "
+            "it in the function that makes it. Workers of a cluster that have imported an older version of its file "
+            "must be started again."
+        )
+    elif any(place.startswith("model") for place in differing):
         advice = (
             "The function that makes the model must give the same weights each time: load them, or fix the seed. What "
             "was done to the extractor after it was made is not known to workers; and workers of a cluster that have "
@@ -188,7 +195,10 @@ def _require_same(call: Call, entry: Entry, policy: Any) -> None:
             "without GPU), use ActivationStore(path, policy='portable')."
         )
     else:
-        advice = "Register the model with the preprocessing that the run is started with."
+        advice = (
+            "Register the model with the preprocessing that the run is started with; or, with extractor.origin, have "
+            "the function return adapters.wrap(model, preprocessing=...)."
+        )
     raise MixedVersionsError(
         f"Worker on {platform.node()} would compute something else than the run was planned for: {listing(lines)}. "
         f"{advice}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +84,7 @@ def as_origin(given: Any) -> Origin:
     if isinstance(given, Origin):
         return given
     if isinstance(given, tuple) and len(given) == 2:
-        return Origin(as_origin(given[0]).function, given[1])
+        return Origin(as_origin(given[0]).function, _plain(given[1]))
     place, separator, name = given.rpartition(":") if isinstance(given, str) else ("", "", "")
     if not separator or not place or not name.isidentifier():
         raise OriginError(
@@ -90,6 +92,16 @@ def as_origin(given: Any) -> Origin:
             f"arguments that returns a model or an extractor."
         )
     return Origin(f"{os.path.abspath(place)}:{name}" if place.endswith(".py") else given)  # noqa: PTH100
+
+
+def _plain(arguments: Any) -> dict[str, Any]:
+    with suppress(TypeError, ValueError):
+        if isinstance(arguments, Mapping) and json.loads(json.dumps(arguments)) == dict(arguments):
+            return dict(arguments)
+    raise OriginError(
+        f"The arguments {arguments!r} of an origin cannot be written as JSON. Use texts, numbers, lists and dicts; the "
+        f"function may load what else it needs."
+    )
 
 
 def _imported(place: str) -> ModuleType:

@@ -34,8 +34,8 @@ def require_no_worker() -> None:
     """
     if os.environ.get(WORKER_VARIABLE):
         raise EngineError(
-            "A worker of a run was about to start a run of its own: the file that registers its model runs something "
-            "when it is imported. Put that under: if __name__ == '__main__':"
+            "A worker of a run was about to start a run of its own: it imports the file that registers its model, and "
+            "that file starts one. Put what is not to happen then under: if __name__ == '__main__':"
         )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from .entry import Entry
 
 __all__ = ["Attempts", "Pulse"]
+
+_OPENING_TOLD = 2.0  # seconds
+_OPENING = 1800  # times
 
 
 class Attempts:
@@ -36,6 +41,29 @@ class Attempts:
             entry.path / "attempts" / hashlib.sha256(run_id.encode()).hexdigest()[:16],
         )
         self._held: dict[int, Path] = {}
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Be seen to be at work while a model is made, which may take longer than anybody is patient; for an hour."""
+        over, note = threading.Event(), self._folder / f"opening-{temporary_name()}"
+
+        def keep_telling() -> None:
+            for number in range(_OPENING):
+                with suppress(OSError):
+                    make_folders(self._files, self._folder)
+                    note.write_text(str(number), "ascii")
+                if over.wait(_OPENING_TOLD):
+                    break
+            with suppress(OSError):
+                self._files.remove(note)
+
+        thread = threading.Thread(target=keep_telling, name="store-opening", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def count(self, shard: int) -> int:
         """Return how often a shard was begun and not finished."""

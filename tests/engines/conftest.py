@@ -1,7 +1,6 @@
 """Images, models and stores for runs on engines."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,15 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(path) for path in paths]
 
 
-@pytest.fixture(scope="session")
-def built() -> Callable[[str], Any]:
-    """Return what builds one of the models of `engine_models`."""
-    if str(HERE) not in sys.path:
-        sys.path.insert(0, str(HERE))  # as for a user whose script lies beside the file
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Give what builds one of the models of `engine_models`, and forget them afterwards."""
+    before = set(registry.list_models())
+    monkeypatch.syspath_prepend(str(HERE))  # as for a user whose script lies beside the file
     registry.load_models_file(HERE / "engine_models.py")
-    return registry.get_model
+    yield registry.get_model
+    for identifier in set(registry.list_models()) - before:
+        registry.unregister(identifier)
 
 
 @pytest.fixture

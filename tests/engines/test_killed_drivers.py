@@ -108,7 +108,7 @@ def test_a_script_without_a_guard_starts_no_workers_of_workers(images: list[str]
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
-    assert "the file that registers its model runs something" in done.stderr
+    assert "it imports the file that registers its model, and that file starts one" in done.stderr
     assert "if __name__ == '__main__':" in done.stderr
     assert os.environ.get("BRAIN_ADAPTERS_WORKER") is None
 

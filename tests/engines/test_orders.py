@@ -122,6 +122,9 @@ def test_an_origin_in_a_file(tmp_path: Path) -> None:
     for wrong, fragment in (("origin_broken.py:made", "RuntimeError: no"), ("origin_nets.py:unmade", "AttributeError")):
         with pytest.raises(OriginError, match=rf"could not import .*{fragment}"):
             Origin(f"{tmp_path / wrong}").make()
+    for arguments in ({"n": object()}, {"n": (1, 2)}, {1: 2}, 7):
+        with pytest.raises(OriginError, match="cannot be written as JSON"):
+            as_origin((place, arguments))
     for wrong in ("", "nets", "nets.py:", ":net", "nets.py:a b", 7, ("nets", {}), ()):
         with pytest.raises(OriginError, match="names no function"):
             as_origin(wrong)

@@ -34,6 +34,19 @@ def test_a_dry_run_says_what_it_would_cost(run, models_file: Path, images: Path,
     assert not list(store.glob("v1/??/*"))
 
 
+def test_a_plan_as_data(run, models_file: Path, images: Path, tmp_path: Path):
+    arguments = ("--store", tmp_path / "store", "--dry-run", "--workers", 4, "--json")
+    plan = json.loads(run("extract", f"{models_file}:small_net", images, *arguments).stdout)
+    assert [layer["layer"] for layer in plan["layers"]] == ["conv", "relu"]
+    assert plan["forecast"]["n_workers"] == 4
+
+
+def test_the_store_of_the_environment(run, models_file: Path, images: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BRAIN_ADAPTERS_STORE", str(tmp_path / "store"))
+    assert run("extract", f"{models_file}:small_net", images, "--out", tmp_path / "x.npz").exit_code == 0
+    assert len(adapters.open_store(tmp_path / "store")) == 1
+
+
 def test_a_script_for_slurm(run, models_file: Path, images: Path, tmp_path: Path):
     options = ("--engine-option", "partition=gpu", "--engine-option", "setup=module load cuda")
     arguments = ("--engine", "slurm", "--workers", 3, "--dry-run", *options)
@@ -55,7 +68,12 @@ def test_a_script_for_slurm(run, models_file: Path, images: Path, tmp_path: Path
         (("--workers", 2, "--out", "x.npz"), "--workers 2 came without --engine"),
         (("--engine-option", "a=1", "--store", "s"), "--engine-option came without --engine"),
         (("--engine", "local", "--engine-option", "a", "--store", "s"), "is not NAME=VALUE"),
-        (("--engine", "local", "--engine-option", "a=1", "--store", "s"), "does not fit engine local"),
+        (
+            ("--engine", "local", "--engine-option", "thread=1", "--store", "s"),
+            "no option 'thread'. Did you mean 'threads'?",
+        ),
+        (("--engine", "local", "--engine-option", "threads=0", "--store", "s"), "does not fit engine local"),
+        (("--store", "s3://lab/acts"), "is on an object store"),
         (("--engine", "locla", "--store", "s"), "'locla' is not one of"),
         (("--engine", "torchrun", "--store", "s"), "torchrun"),
     ],

@@ -75,6 +75,20 @@ def test_a_pulse_is_felt_while_somebody_gets_on(entry: Entry) -> None:
     assert pulse.seconds_silent() >= 0.2
 
 
+def test_who_makes_a_model_is_seen_to_be_at_it(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.store.attempts._OPENING_TOLD", 0.02)
+    pulse, attempts = Pulse(entry), Attempts(entry, "run")
+    with attempts.opening():
+        for _ in range(5):
+            time.sleep(0.1)
+            assert pulse.seconds_silent() < 0.1
+        assert [attempts.count(shard) for shard in range(3)] == [0, 0, 0]
+    assert not list((entry.path / "attempts").glob("*/*"))
+    with pytest.raises(RuntimeError), attempts.opening():
+        raise RuntimeError
+    assert not list((entry.path / "attempts").glob("*/*"))
+
+
 def test_a_disk_that_refuses(entry: Entry) -> None:
     (entry.path / "attempts").rmdir()
     (entry.path / "attempts").write_text("in the way")
