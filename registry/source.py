@@ -50,7 +50,6 @@ class Source:
         """Whether no file could be imported to register it again: a notebook, a prompt, ``python -c``."""
         return _is_typed(self.registering_file)
 
-
     def origin(self, identifier: str) -> tuple[str, dict[str, str]] | None:
         """Return what another process imports and calls to make a registered model again; None for a typed one."""
         if self.is_interactive:
