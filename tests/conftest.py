@@ -1,5 +1,7 @@
 """A framework that is missing fails the run: a skipped test must never pass for a green one."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -14,6 +16,11 @@ REQUIRED = (
     *("jax", "flax", "equinox", "haiku", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib"),
     *("hypothesis", "trustme", "blake3", "google_crc32c", "numcodecs", "einops", "yaml", "jinja2"),
 )
+
+
+# Jobs in the background of a shell ignore SIGINT, and so does what they start; tests that press Ctrl-C rely on it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,6 +11,7 @@ from PIL import Image
 import registry
 
 HERE = Path(__file__).parent
+collect_ignore = ["engine_models.py"]  # looked through for doctests, it would register its models for all tests
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def test_an_interrupted_run_says_what_stays(
         (["-b", MOCK, "--parity", "brainscore-1"], "--parity"),
         (["-b", MOCK, "--jobs", "0"], "--jobs"),
         (["-b", MOCK, "--engine", "torchrun"], "'local', 'ray', 'dask' or 'slurm'"),
-        (["-b", MOCK, "--engine", "local", "--engine-option", "gpu=1"], "does not fit engine local"),
+        (["-b", MOCK, "--engine", "local", "--engine-option", "gpu=1"], "has no option 'gpu'"),
         (["-b", MOCK, "--engine-option", "gpus=1"], "--engine-option came without --engine"),
         ([], "--benchmark"),
     ],
